@@ -1,0 +1,245 @@
+"""What travels from the data to the model: one dataclass, every field with its shape.
+
+Two streams make batches. Training draws shuffled windows (`TrainingWindows` under
+`LengthGroupedBatches`: windows of like length meet, so little is computed on padding, and the batch
+size stays what the config says). Validation, test and prediction share `WindowStream`: documents
+come one after the other, the windows of a look-ahead are sorted by length, and each batch brings
+along the documents that it is the first to touch, so whoever collects emissions needs no corpus in
+memory.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, Sampler, get_worker_info
+
+from multiclin.encoder import Subwords
+from multiclin.store import Store
+from multiclin.windows import IGNORED, Placed, Tokenized, Window, Windowing
+
+MULTIPLE = 8
+"""Batches are padded to a multiple of this many tokens, which matrix units like."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Windows, padded on the right.
+
+    Attributes:
+        ids: Vocabulary ids with special tokens, int64, shape (batch, length).
+        mask: 1 for tokens, 0 for padding, int64, shape (batch, length).
+        tags: Tag numbers, int64, shape (batch, labels, length), `IGNORED` on special tokens,
+            padding, white space and labels without gold; None in prediction.
+        placed: Row by row the window in its document; empty in training.
+        arrivals: Documents of which this batch holds the first window, by number in the stream.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    tags: Tensor | None = None
+    placed: tuple[Placed, ...] = ()
+    arrivals: dict[int, Tokenized] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The same batch with its tensors on another device."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory."""
+        return self._each(lambda tensor: tensor.pin_memory())
+
+    def _each(self, move: Callable[[Tensor], Tensor]) -> Batch:
+        tags = None if self.tags is None else move(self.tags)
+        return replace(self, ids=move(self.ids), mask=move(self.mask), tags=tags)
+
+
+Piece = tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
+"""Ids, shape (length,), and tags, shape (labels, length), of one window without special tokens."""
+
+
+class Collate:
+    """Pads windows to a batch and puts the special tokens around them.
+
+    Args:
+        subwords: Gives the special and padding ids.
+    """
+
+    def __init__(self, subwords: Subwords) -> None:
+        self.prefix, self.suffix, self.pad = subwords.prefix, subwords.suffix, subwords.pad
+
+    def __call__(self, pieces: Sequence[Piece]) -> Batch:
+        """A batch of the pieces, in their order."""
+        head, tail = len(self.prefix), len(self.suffix)
+        longest = max(len(ids) for ids, _ in pieces) + head + tail
+        length = -(-longest // MULTIPLE) * MULTIPLE
+        ids = torch.full((len(pieces), length), self.pad, dtype=torch.int64)
+        mask = torch.zeros((len(pieces), length), dtype=torch.int64)
+        first = pieces[0][1]
+        tags = None
+        if first is not None:
+            tags = torch.full((len(pieces), len(first), length), IGNORED, dtype=torch.int64)
+        for row, (text, labels) in enumerate(pieces):
+            end = head + len(text)
+            whole = np.concatenate([self.prefix, text, self.suffix]).astype(np.int64)
+            ids[row, : end + tail] = torch.from_numpy(whole)
+            mask[row, : end + tail] = 1
+            if tags is not None and labels is not None:
+                tags[row, :, head:end] = torch.from_numpy(np.asarray(labels, dtype=np.int64))
+        return Batch(ids, mask, tags)
+
+
+class TrainingWindows(Dataset[Piece]):
+    """The windows of some documents of a store, by number.
+
+    Args:
+        store: The tokenised corpus.
+        documents: Numbers of the documents in the store.
+        windowing: How they are cut.
+    """
+
+    def __init__(self, store: Store, documents: Sequence[int], windowing: Windowing) -> None:
+        self.store = store
+        rows = [
+            (document, *window)
+            for document in documents
+            for window in windowing.cut(int(store.lengths[document]))
+        ]
+        self.rows = np.array(rows, dtype=np.int64).reshape(-1, 3)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, row: int) -> Piece:
+        document, first, end = self.rows[row].tolist()
+        return self.store.tokens(document, Window(first, end))
+
+    @property
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Tokens of each window."""
+        lengths: npt.NDArray[np.int64] = self.rows[:, 2] - self.rows[:, 1]
+        return lengths
+
+
+class LengthGroupedBatches(Sampler[list[int]]):
+    """Shuffled batches of windows of like length, the same for every process and resumable.
+
+    Windows are shuffled, taken in pools of `POOL` batches, sorted by length inside a pool, cut into
+    batches, and the batches are shuffled: an epoch's order depends on the seed and its number only.
+
+    Args:
+        lengths: Tokens of each window.
+        size: Windows per batch on one process.
+        seed: Seed of the shuffling.
+        rank: This process.
+        world: Number of processes; every one gets the same number of batches.
+    """
+
+    POOL = 64
+
+    def __init__(
+        self,
+        lengths: npt.NDArray[np.int64],
+        size: int,
+        *,
+        seed: int,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.lengths, self.size, self.seed = lengths, size, seed
+        self.rank, self.world = rank, world
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch's order (Lightning calls this before each one)."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return math.ceil(len(self.lengths) / (self.size * self.world))
+
+    def __iter__(self) -> Iterator[list[int]]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(len(self.lengths))
+        joint = self.size * self.world  # windows of one step over all processes
+        pools = [order[i : i + joint * self.POOL] for i in range(0, len(order), joint * self.POOL)]
+        steps: list[npt.NDArray[np.int64]] = []
+        for pool in pools:
+            by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
+            steps += [by_length[i : i + joint] for i in range(0, len(pool), joint)]
+        for step in generator.permutation(len(steps)):
+            # A last short step is shared out as far as it goes; no process is left without one.
+            mine = steps[step][self.rank :: self.world]
+            yield (mine if len(mine) else steps[step][:1]).tolist()
+
+
+class WindowStream(IterableDataset[Batch]):
+    """Batches over whole documents for validation, test and prediction.
+
+    Processes and workers each take every n-th document, so each document comes out once.
+
+    Args:
+        documents: Called in each worker with (part, parts); gives that part of the documents.
+        collate: Makes batches.
+        windowing: How documents are cut.
+        size: Windows per batch.
+        rank: This process.
+        world: Number of processes.
+        lookahead: Documents whose windows are sorted together.
+    """
+
+    def __init__(
+        self,
+        documents: Callable[[int, int], Iterable[Tokenized]],
+        collate: Collate,
+        windowing: Windowing,
+        *,
+        size: int,
+        rank: int = 0,
+        world: int = 1,
+        lookahead: int = 128,
+    ) -> None:
+        self.documents, self.collate, self.windowing = documents, collate, windowing
+        self.size, self.rank, self.world, self.lookahead = size, rank, world, lookahead
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
+        part, parts = self.rank * parts + part, self.world * parts
+        stream = iter(self.documents(part, parts))
+        number = part
+        while ahead := list(islice(stream, self.lookahead)):
+            numbered = {number + i * parts: document for i, document in enumerate(ahead)}
+            number += len(ahead) * parts
+            yield from self._batches(numbered)
+
+    def _batches(self, documents: dict[int, Tokenized]) -> Iterator[Batch]:
+        placed = [
+            Placed(number, window)
+            for number, document in documents.items()
+            for window in self.windowing.cut(len(document)) or [Window(0, 0)]
+        ]
+        placed.sort(key=lambda one: one.window.end - one.window.first)
+        waiting = dict(documents)
+        for at in range(0, len(placed), self.size):
+            rows = tuple(placed[at : at + self.size])
+            batch = self.collate([_piece(documents[row.document], row.window) for row in rows])
+            new = dict.fromkeys(row.document for row in rows if row.document in waiting)
+            yield replace(
+                batch, placed=rows, arrivals={number: waiting.pop(number) for number in new}
+            )
+
+
+def _piece(document: Tokenized, window: Window) -> Piece:
+    part = slice(window.first, window.end)
+    return document.ids[part], None if document.tags is None else document.tags[:, part]

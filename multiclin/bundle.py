@@ -1,0 +1,267 @@
+"""A trained model as a thing that stands alone: in memory, as a directory, inside a checkpoint.
+
+`Model` joins what prediction needs: the network, its subwords and the few facts that decide how
+text becomes windows and emissions become mentions (`Recipe`). A bundle is that as a directory in
+Hugging Face layout plus `multiclin.json`: safetensors and JSON only, no pickle, no hub, no side
+file. A Lightning checkpoint carries the same facts and the tokenizer's files, so it too can be
+opened by itself; it is read with `weights_only=True`. (DESIGN sections 4 and 5.)
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from multiclin.batch import Collate
+from multiclin.decoding import Assembler, Decoder
+from multiclin.encoder import Subwords, build_encoder, load_encoder, positions
+from multiclin.errors import CheckpointError, ConfigError, OutputError
+from multiclin.files import atomic_folder
+from multiclin.heads import Tagger, make_head
+from multiclin.tagging import Tagging, scheme
+from multiclin.windows import Windowing
+
+FORMAT = 1
+ABOUT = "multiclin.json"
+KEY = "multiclin"
+"""Where a checkpoint keeps what a bundle keeps in `multiclin.json`, config.json and tokenizer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """The facts that decide how text becomes windows and emissions become mentions.
+
+    Attributes:
+        labels: Labels, one head each.
+        scheme: Name of the tagging scheme.
+        head: Name of the head.
+        window: Longest window in subwords, special tokens included.
+        overlap: Subwords that neighbouring windows share.
+        overlaps: Which of overlapping gold mentions are trained on.
+        whole_words: Whether all subwords of a word share their mention.
+        snapping: Name of the snapping rule.
+    """
+
+    labels: tuple[str, ...]
+    scheme: str = "bio"
+    head: str = "linear"
+    window: int = 512
+    overlap: int = 128
+    overlaps: str = "longest"
+    whole_words: bool = True
+    snapping: str = "words"
+
+    @property
+    def tags(self) -> list[str]:
+        """Names of the classifier's outputs: the tags of each label in turn.
+
+        One label gives the usual `O, B-X, I-X`; with several, each label has its own `O`.
+        """
+        names = [scheme(self.scheme).names(label) for label in self.labels]
+        if len(names) == 1:
+            return names[0]
+        labelled = zip(self.labels, names, strict=True)
+        return [t if "-" in t else f"{t}-{label}" for label, tags in labelled for t in tags]
+
+    @property
+    def tagging(self) -> Tagging:
+        """How mentions become tags."""
+        return Tagging(self.labels, scheme(self.scheme), self.overlaps)
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A network with all that prediction needs.
+
+    Attributes:
+        recipe: How it reads and writes.
+        subwords: Its tokenizer.
+        tagger: The network.
+        about: Where it comes from: data, versions, scores. Primitive values only.
+    """
+
+    recipe: Recipe
+    subwords: Subwords
+    tagger: Tagger
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def windowing(self) -> Windowing:
+        """How documents are cut."""
+        return Windowing(self.recipe.window, self.recipe.overlap, self.subwords.specials)
+
+    @property
+    def collate(self) -> Collate:
+        """What makes batches."""
+        return Collate(self.subwords)
+
+    def decoder(self) -> Decoder:
+        """What makes mentions of emissions."""
+        recipe = self.recipe
+        return Decoder(
+            recipe.labels,
+            scheme(recipe.scheme),
+            tuple(self.tagger.transitions()),
+            recipe.whole_words,
+            recipe.snapping,
+        )
+
+    def assembler(self) -> Assembler:
+        """What collects the emissions of windows; one per pass over documents."""
+        return Assembler(self.decoder(), self.windowing, len(self.subwords.prefix))
+
+    def facts(self) -> dict[str, Any]:
+        """Everything but the weights, as primitives: what a checkpoint carries."""
+        config = json.loads(self.tagger.encoder.config.to_json_string(use_diff=False))  # type: ignore[operator,union-attr]
+        recipe = {**asdict(self.recipe), "labels": list(self.recipe.labels)}
+        return {
+            "format": FORMAT,
+            "recipe": recipe,
+            "about": self.about,
+            "config": config,
+            "tokenizer": self.subwords.files,
+        }
+
+
+def new_model(
+    recipe: Recipe,
+    subwords: Subwords,
+    *,
+    encoder: str | None = None,
+    config: Mapping[str, Any] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Model:
+    """A model to be trained.
+
+    Args:
+        recipe: How it reads and writes.
+        subwords: Its tokenizer.
+        encoder: Hub id or directory of a pretrained encoder, or None for
+        config: the fields of a new one.
+        overrides: Fields of a pretrained encoder's config to change.
+
+    Raises:
+        ConfigError: The windows are longer than the encoder can read.
+    """
+    if encoder is not None:
+        network = load_encoder(encoder, recipe.tags, overrides or {})
+    else:
+        network = build_encoder({**(config or {}), **(overrides or {})}, recipe.tags)
+    limit = positions(network.config)
+    if recipe.window > limit:
+        raise ConfigError(
+            f"window.size={recipe.window} is longer than the {limit} positions of this encoder; "
+            f"say window.size={limit} or less"
+        )
+    return Model(recipe, subwords, _tagger(recipe, network))
+
+
+def _tagger(recipe: Recipe, network: torch.nn.Module) -> Tagger:
+    return Tagger(
+        network, {label: make_head(recipe.head, scheme(recipe.scheme)) for label in recipe.labels}
+    )
+
+
+def save_bundle(model: Model, folder: Path, card: str) -> None:
+    """Write a bundle; it appears whole or not at all.
+
+    Args:
+        model: The model.
+        folder: Where to; must not exist yet.
+        card: Text of the model card, `README.md`.
+
+    Raises:
+        OutputError: The folder exists or cannot be written.
+    """
+    if folder.exists():
+        raise OutputError(f"{folder} exists already; choose another place for the bundle")
+    with atomic_folder(folder) as building:
+        model.tagger.encoder.save_pretrained(building)  # type: ignore[operator]
+        model.subwords.save(building)
+        if weights := model.tagger.heads.state_dict():
+            save_file(weights, building / "heads.safetensors")
+        facts = model.facts()
+        kept = {key: facts[key] for key in ("format", "recipe", "about")}
+        said = json.dumps(kept, indent=2, ensure_ascii=False)
+        (building / ABOUT).write_text(said + "\n", "utf-8")
+        (building / "README.md").write_text(card, "utf-8")
+
+
+def load_model(path: str | Path) -> Model:
+    """A model from a bundle, a Lightning checkpoint, or the folder of a training run.
+
+    Raises:
+        CheckpointError: There is none, or it is broken.
+    """
+    path = Path(path)
+    if path.is_file():
+        return _from_checkpoint(path)
+    for folder in (path, path / "model"):
+        if (folder / ABOUT).is_file():
+            return _from_bundle(folder)
+    what = f"holds no {ABOUT}" if path.is_dir() else "does not exist"
+    raise CheckpointError(
+        f"ckpt={path} {what}; give a checkpoint (outputs/train/.../checkpoints/best.ckpt), a "
+        "bundle (outputs/train/.../model) or the folder of a training run"
+    )
+
+
+def _from_bundle(folder: Path) -> Model:
+    try:
+        facts = json.loads((folder / ABOUT).read_text("utf-8"))
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        model = _from_facts({**facts, "config": config}, Subwords.load(folder), folder)
+        model.tagger.encoder.load_state_dict(load_file(folder / "model.safetensors"))
+        if (folder / "heads.safetensors").is_file():
+            model.tagger.heads.load_state_dict(load_file(folder / "heads.safetensors"))
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise CheckpointError(f"ckpt={folder} is a broken bundle: {error}") from error
+    return model
+
+
+def _from_checkpoint(path: Path) -> Model:
+    try:
+        checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+        raise CheckpointError(
+            f"ckpt={path} is not a readable checkpoint (cut short, or not one of multiclin's): "
+            f"{str(error).splitlines()[0][:200]}"
+        ) from error
+    if not isinstance(checkpoint, dict) or KEY not in checkpoint:
+        raise CheckpointError(f"ckpt={path} was not written by multiclin")
+    facts = checkpoint[KEY]
+    model = _from_facts(facts, Subwords(facts["tokenizer"]), path)
+    prefix = "tagger."
+    weights = {
+        name.removeprefix(prefix): tensor
+        for name, tensor in checkpoint["state_dict"].items()
+        if name.startswith(prefix)
+    }
+    try:
+        model.tagger.load_state_dict(weights)
+    except RuntimeError as error:
+        raise CheckpointError(f"ckpt={path} has other weights than its config says") from error
+    return model
+
+
+def _from_facts(facts: Mapping[str, Any], subwords: Subwords, path: Path) -> Model:
+    if facts.get("format") != FORMAT:
+        raise CheckpointError(
+            f"ckpt={path} has format {facts.get('format')}, this version reads {FORMAT}; "
+            "use the version of multiclin that wrote it"
+        )
+    try:
+        said = dict(facts["recipe"])
+        recipe = Recipe(**{**said, "labels": tuple(said["labels"])})
+        network = build_encoder(facts["config"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CheckpointError(f"ckpt={path}: its description is broken ({error})") from error
+    return Model(recipe, subwords, _tagger(recipe, network), dict(facts["about"]))

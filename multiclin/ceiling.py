@@ -1,0 +1,125 @@
+"""The best score that can still be reached: what scheme, tokenizer and word rules cannot represent.
+
+Every gold document is sent through the real decoder with perfect emissions. What does not come
+back is lost to one reason, in this order: `overlap` (flat tags hold one of several overlapping
+mentions), `duplicate` (the scorer counts a repeated gold row as a miss), `tokenizer` (an edge falls
+inside a token, or two mentions share one), `words` (whole-word decoding or snapping moves an edge).
+Windows lose nothing, since emissions are merged before decoding; mentions that no window holds
+whole are counted all the same, for the model never sees them in one piece. (FACTS 2, 4; DESIGN 3.)
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from multiclin.decoding import Decoder
+from multiclin.document import Span
+from multiclin.scoring.counts import Counts, strict_counts
+from multiclin.tagging import Floats, Tagging, flatten, token_ranges
+from multiclin.windows import Tokenized, Windowing, split_mentions
+
+REASONS = ("overlap", "duplicate", "tokenizer", "words")
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """Counts over some documents; they add.
+
+    Attributes:
+        gold: Gold mentions.
+        lost: Mentions lost, by reason.
+        split: Mentions that stand whole in no window (not lost by that).
+        raw: Strict counts of perfect emissions decoded token by token, before snapping.
+        snapped: The same as predictions are really made.
+    """
+
+    gold: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+    split: int = 0
+    raw: Counts = field(default_factory=Counts)
+    snapped: Counts = field(default_factory=Counts)
+
+    def __add__(self, other: Ceiling) -> Ceiling:
+        return Ceiling(
+            self.gold + other.gold,
+            self.lost + other.lost,
+            self.split + other.split,
+            self.raw + other.raw,
+            self.snapped + other.snapped,
+        )
+
+    def figures(self) -> dict[str, float]:
+        """Flat figures for `metrics.json`."""
+        return {
+            "gold": self.gold,
+            **{f"lost_{reason}": self.lost[reason] for reason in REASONS},
+            "split_by_windows": self.split,
+            "f1_before_snapping": round(self.raw.f1, 4),
+            "recall": round(self.snapped.recall, 4),
+            "f1": round(self.snapped.f1, 4),
+        }
+
+
+def document_ceiling(
+    tokenized: Tokenized, tagging: Tagging, decoder: Decoder, windowing: Windowing
+) -> Ceiling:
+    """The ceiling of one gold document over the labels that it is annotated for."""
+    document = tokenized.document
+    gold = [span for span in document.spans if span.label in decoder.labels]
+    perfect = _perfect_emissions(tokenized, tagging)
+    bare = replace(decoder, whole_words=False, snapping="none")
+    raw = bare.decode([tokenized], [perfect])[0].spans
+    snapped = decoder.decode([tokenized], [perfect])[0].spans
+    lost: Counter[str] = Counter()
+    split = 0
+    for label in decoder.labels:
+        mine = [span for span in gold if span.label == label]
+        lost += _reasons(mine, set(raw), set(snapped), tagging.overlaps)
+        split += split_mentions(
+            windowing.cut(len(tokenized)), token_ranges(tokenized.starts, tokenized.ends, mine)
+        )
+    return Ceiling(len(gold), lost, split, strict_counts(gold, raw), strict_counts(gold, snapped))
+
+
+def corpus_ceiling(
+    documents: Iterable[Tokenized], tagging: Tagging, decoder: Decoder, windowing: Windowing
+) -> dict[str, Ceiling]:
+    """Ceilings by language."""
+    found: dict[str, Ceiling] = {}
+    for tokenized in documents:
+        language = tokenized.document.language or "?"
+        one = document_ceiling(tokenized, tagging, decoder, windowing)
+        found[language] = found.get(language, Ceiling()) + one
+    return found
+
+
+def _perfect_emissions(tokenized: Tokenized, tagging: Tagging) -> Floats:
+    """Emissions of a model that knows the tags, shape (tokens, tags of all labels)."""
+    tags = tokenized.tags
+    if tags is None:
+        raise ValueError("the ceiling needs tagged documents")
+    parts = []
+    for row in tags:
+        part = np.zeros((len(row), len(tagging.scheme)), dtype=np.float32)
+        part[np.arange(len(row)), np.maximum(row, 0)] = 10.0
+        parts.append(part)
+    return np.concatenate(parts, axis=1)
+
+
+def _reasons(gold: list[Span], raw: set[Span], snapped: set[Span], overlaps: str) -> Counter[str]:
+    """One reason for each gold mention of a label that does not come back."""
+    distinct = sorted(set(gold))
+    dropped = set(flatten(distinct, overlaps).dropped)
+    lost: Counter[str] = Counter(duplicate=len(gold) - len(distinct))
+    for span in distinct:
+        if span in snapped:
+            continue
+        if span in dropped:
+            lost["overlap"] += 1
+        else:
+            lost["words" if span in raw else "tokenizer"] += 1
+    return lost

@@ -1,0 +1,156 @@
+"""The command `multiclin`, and all that train.py, predict.py and evaluate.py do.
+
+A mistake of the user's is one message on standard error and exit status 2; a bug is a traceback
+and 1; Ctrl-C is 130; 0 means that the work was done. Everything heavy is imported by the command
+that needs it, so that `multiclin --help` answers at once, and a mistyped override does without
+waiting for torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from multiclin import __version__
+from multiclin.errors import CorpusError, MulticlinError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+USER_MISTAKE = 2
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        arguments: The command and what follows it, `["train", "entity=disease"]`; by default
+            those of this process.
+
+    Returns:
+        The exit status: 0, 2 for a mistake of the user's, or 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        if words and words[0] in TASKS:
+            from multiclin.config import run
+
+            run(TASKS[words[0]], words[0], words[1:])
+        else:
+            options = _parser().parse_args(words)
+            options.run(options)
+    except MulticlinError as error:
+        if os.environ.get("HYDRA_FULL_ERROR") == "1":
+            traceback.print_exc()
+        print(f"error: {error}", file=sys.stderr)
+        return USER_MISTAKE
+    except KeyboardInterrupt:
+        return _interrupted()
+    except SystemExit as stop:
+        # Lightning saves and shuts down on Ctrl-C, then exits with 1 from within its handler.
+        if isinstance(stop.__context__, KeyboardInterrupt):
+            return _interrupted()
+        raise
+    return 0
+
+
+def _interrupted() -> int:
+    print("interrupted", file=sys.stderr)
+    return INTERRUPTED
+
+
+def _train(config: DictConfig) -> object:
+    from multiclin.train import train
+
+    return train(config)
+
+
+def _predict(config: DictConfig) -> object:
+    from multiclin.predict import predict
+
+    return predict(config)
+
+
+def _evaluate(config: DictConfig) -> None:
+    from multiclin.evaluate import evaluate, publish
+
+    native = Path(config.native) if config.native else None
+    report = evaluate(Path(config.gold), Path(config.pred), config.entity, native)
+    publish(report, Path(config.output) if config.output else None)
+
+
+TASKS: dict[str, Callable[[DictConfig], object]] = {
+    "train": _train,
+    "predict": _predict,
+    "evaluate": _evaluate,
+}
+"""The commands that Hydra configures, each from the config in `conf/` of the same name."""
+
+
+def _corpus_sample(options: argparse.Namespace) -> None:
+    from multiclin.corpus.sample import generate
+
+    given = {
+        key: value
+        for key in ("documents", "seed", "languages")
+        if (value := getattr(options, key)) is not None
+    }
+    written = generate(options.folder, **given)
+    print(f"{len(written)} sets, {sum(one.documents for one in written):,} texts: {options.folder}")
+
+
+def _corpus_find(options: argparse.Namespace) -> None:
+    from multiclin.corpus import ReadReport
+    from multiclin.corpus.release import CorpusSet, find_sets, overview, read_sets
+
+    reports: dict[CorpusSet, ReadReport] = {}
+    try:
+        for _ in read_sets(find_sets(options.folder), reports=reports):
+            pass
+    except CorpusError:
+        if reports:
+            print(overview(reports))
+        raise
+    print(overview(reports))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="multiclin",
+        description="Multilingual clinical named entity recognition.",
+        epilog="HYDRA_FULL_ERROR=1 before a command adds the traceback to an error message.",
+    )
+    parser.add_argument("--version", action="version", version=f"multiclin {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    # These three are run by Hydra, which has its own flags and help; here they are only listed.
+    commands.add_parser("train", help="train a model: train entity=disease data.root=DIR")
+    commands.add_parser("predict", help="find mentions: predict ckpt=PATH input=DIR output=DIR")
+    commands.add_parser("evaluate", help="the official score: evaluate gold=PATH pred=PATH")
+    corpus = commands.add_parser("corpus", help="make and look at corpora")
+    tools = corpus.add_subparsers(title="tools", metavar="TOOL", required=True)
+
+    sample = tools.add_parser("sample", help="generate the seven-language sample corpus")
+    sample.add_argument("folder", type=Path, metavar="DIR", help="where to write it")
+    sample.add_argument("--documents", type=int, metavar="N", help="cases per language")
+    sample.add_argument("--seed", type=int, metavar="N", help="the same seed, the same bytes")
+    sample.add_argument("--languages", type=_comma_separated, metavar="es,en", help="all if unset")
+    sample.set_defaults(run=_corpus_sample)
+
+    find = tools.add_parser("find", help="list the sets below a folder, with their sizes")
+    find.add_argument("folder", type=Path, metavar="DIR", help="any release of MultiClinNER")
+    find.set_defaults(run=_corpus_find)
+    return parser
+
+
+def _comma_separated(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,165 @@
+"""Hydra behind one call: where the configs lie, what a config may start, how a task is run.
+
+`run` composes a config from `conf/` and the command line and gives it to a task. Hydra's runner
+prints a mistake and exits with 1, the status of a crash; here every mistake is raised, as an error
+that `cli.main` answers with 2 (`multiclin.mistakes` words it). For that, `run` sets
+HYDRA_FULL_ERROR while Hydra is at work, and gives the task back the user's environment and command
+line: Lightning starts the other processes of a DDP job from both.
+
+Source: FACTS 5 (Hydra 1.4), DESIGN sections 4 to 6.
+"""
+
+from __future__ import annotations
+
+import copy
+import netrc
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from multiclin.errors import MulticlinError
+from multiclin.mistakes import FULL_ERROR, explain, mistake, settings, targets_explained
+
+Task = Callable[[DictConfig], object]
+
+_IN_WHEEL = Path(__file__).with_name("conf")
+CONF_DIR = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[1] / "conf"
+"""The configs: `multiclin/conf` in a wheel, `conf` at the top of a checkout or editable install."""
+
+EXECUTION_WHITELIST = (
+    "multiclin.*",
+    "pytorch_lightning.Trainer",
+    "pytorch_lightning.callbacks.*",
+    "pytorch_lightning.loggers.*",
+    "pytorch_lightning.plugins.*",
+    "pytorch_lightning.profilers.*",
+    "pytorch_lightning.strategies.*",
+    "lightning_fabric.plugins.*",
+    "torch.optim.*",
+)
+"""All that a `_target_` may name, in our configs or a stranger's.
+
+`a.b.*` is every name below `a.b`, where the object found must be defined below one of these too:
+`multiclin.store.os.system` stays refused. Hence `lightning_fabric.plugins`, which defines what
+`pytorch_lightning.plugins.environments` shows. Hydra itself adds the handlers that it logs with.
+"""
+
+
+class _Stop(BaseException):
+    """Carries a mistake out of a single run past Hydra, which would print a line about it."""
+
+    def __init__(self, mistake: MulticlinError) -> None:
+        self.mistake = mistake
+
+
+def run(
+    task: Task, config_name: str, overrides: Sequence[str] = (), config_dir: Path = CONF_DIR
+) -> None:
+    """Compose a config and run a task with it, once, or once per job with `--multirun`.
+
+    Args:
+        task: Gets the complete config: no value is missing, every interpolation resolves. It runs
+            under `EXECUTION_WHITELIST`. Its result is the objective of a sweep.
+        config_name: The primary config in `config_dir`, also the name of the job and its log file.
+        overrides: What stands on the command line after the command: overrides and Hydra's flags.
+        config_dir: The folder of the primary config and its groups.
+
+    Raises:
+        MulticlinError: A mistake of the user's, in the config or found by the task.
+        SystemExit: From `--help`, `--cfg` and the like (status 0), or a flag that does not exist.
+    """
+    command_line, full_error = sys.argv, os.environ.get(FULL_ERROR)
+    job_started = False
+
+    def job(config: DictConfig) -> object:
+        nonlocal job_started
+        job_started = True
+        try:
+            with _process(command_line, full_error), targets_explained(config_dir):
+                check_complete(config)
+                return task(config)
+        except MulticlinError as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise  # The sweeper decides what a failed job means.
+            raise _Stop(error) from error
+
+    register_resolvers()
+    job.__module__ = config_name  # Hydra names the job, and so its log file, after the module.
+    application = hydra.main(
+        config_path=str(config_dir),
+        config_name=config_name,
+        execution_whitelist=EXECUTION_WHITELIST,
+    )(job)
+    try:
+        with _process([command_line[0], *overrides], "1"):
+            application()
+    except _Stop as stop:
+        raise stop.mistake from stop.mistake.__cause__
+    except HydraException as error:
+        raise explain(error, config_dir) from error
+    except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
+        if job_started:
+            raise  # A bug of the task, not a mistake in its config.
+        raise explain(error, config_dir) from error
+
+
+@contextmanager
+def _process(command_line: Sequence[str], full_error: str | None) -> Iterator[None]:
+    """Set the command line and HYDRA_FULL_ERROR of this process; put them back at the end."""
+    before = sys.argv, os.environ.pop(FULL_ERROR, None)
+    sys.argv = list(command_line)
+    os.environ.update({FULL_ERROR: full_error} if full_error is not None else {})
+    try:
+        yield
+    finally:
+        sys.argv, value = before
+        os.environ.pop(FULL_ERROR, None)
+        os.environ.update({FULL_ERROR: value} if value is not None else {})
+
+
+def check_complete(config: DictConfig) -> None:
+    """Raise `ConfigError` where a mandatory value is missing or an interpolation does not resolve.
+
+    Found here, before anything is loaded, rather than after an hour of training.
+    """
+    missing = [key for key, value in settings(config) if value == "???"]
+    if missing:
+        added = " ".join(f"{key}=..." for key in missing)
+        raise mistake(f"no value for {', '.join(missing)}", f"add to the command: {added}")
+    try:
+        OmegaConf.resolve(copy.deepcopy(config))
+    except OmegaConfBaseException as error:
+        raise explain(error, CONF_DIR) from error
+
+
+def register_resolvers() -> None:
+    """Make `${wandb_offline:}` known, for whoever composes a config without `run`."""
+    OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
+
+
+def wandb_offline() -> bool:
+    """Whether W&B has nobody to log in as.
+
+    W&B would ask for a key and wait, so without one its runs stay on this machine. The places
+    looked at are those of W&B itself: its environment variables and the netrc file.
+    """
+    if mode := os.environ.get("WANDB_MODE"):
+        return mode in {"offline", "dryrun"}
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return False
+    server = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
+    try:
+        return server not in netrc.netrc(os.environ.get("NETRC")).hosts
+    except (OSError, netrc.NetrcParseError):
+        return True

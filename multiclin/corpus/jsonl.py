@@ -1,0 +1,152 @@
+"""Documents as JSON lines: one object per line, the form in which scores survive.
+
+    {"id": "a1", "text": "Sin diabetes.", "language": "es", "annotated": ["DISEASE"],
+     "spans": [{"start": 4, "end": 12, "label": "DISEASE", "text": "diabetes", "score": 0.98}]}
+
+Only `id` and `text` are required; unknown keys are accepted and dropped; `case` stands where it is
+not the id. Offsets are code points, half-open. Reading and writing stream: memory holds one line
+(and the ids, to find repeated ones).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from multiclin.corpus import mention_mismatch
+from multiclin.document import Document, Span
+from multiclin.errors import CorpusError, Problem
+from multiclin.files import atomic_write, decode
+
+_BOM_BYTES = "\ufeff".encode()
+
+
+def read_documents(path: Path) -> Iterator[Document]:
+    """The documents of one file, in their order.
+
+    Raises:
+        CorpusError: After the last good document: every line that is no document, with its number.
+    """
+    problems: list[Problem] = []
+    seen: set[str] = set()
+    try:
+        with path.open("rb") as stream:
+            for number, line in enumerate(stream, 1):
+                content = line.removeprefix(_BOM_BYTES) if number == 1 else line
+                if not content.strip():
+                    continue
+                try:
+                    document = parse_document(decode(content, path, line=number))
+                    if document.id in seen:
+                        raise ValueError(f"a second document with the id {document.id!r}")
+                except CorpusError as error:
+                    problems += error.problems
+                except ValueError as error:
+                    problems.append(Problem(path, number, str(error)))
+                else:
+                    seen.add(document.id)
+                    yield document
+    except OSError as error:
+        problems.append(Problem(path, 0, f"cannot be read: {error.strerror}"))
+    if problems:
+        raise CorpusError(problems)
+
+
+def parse_document(line: str) -> Document:
+    """One document from its line.
+
+    Raises:
+        ValueError: The line is not JSON, or a value is missing, of the wrong type or does not fit
+            the text.
+    """
+    try:
+        entry = json.loads(line)
+    except RecursionError as error:
+        raise ValueError("not JSON that can be read: nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"not JSON: {error.msg} at character {error.pos}") from error
+    if not isinstance(entry, dict):
+        raise ValueError(f"expected an object, found {_kind(entry)}")
+    text = _string(entry, "text")
+    annotated = entry.get("annotated") or []
+    if not isinstance(annotated, list) or not all(isinstance(name, str) for name in annotated):
+        raise ValueError("'annotated' must be a list of labels")
+    spans = entry.get("spans") or []
+    if not isinstance(spans, list):
+        raise ValueError(f"'spans' must be a list, found {_kind(spans)}")
+    return Document(
+        _string(entry, "id"),
+        text,
+        tuple(_span(span, text) for span in spans),
+        _string(entry, "language", ""),
+        frozenset(annotated),
+        _string(entry, "case", ""),
+    )
+
+
+def _string(entry: dict[str, Any], key: str, default: str | None = None) -> str:
+    value = default if entry.get(key) is None else entry[key]
+    if not isinstance(value, str):
+        raise ValueError(f"{key!r} must be a string, found {_kind(value)}")
+    if not value and default is None and key == "id":
+        raise ValueError("'id' is empty")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        message = f"{key!r} holds half a surrogate pair at character {error.start}"
+        raise ValueError(message) from error
+    return value
+
+
+def _span(entry: object, text: str) -> Span:
+    if not isinstance(entry, dict):
+        raise ValueError(f"a span must be an object, found {_kind(entry)}")
+    start, end, score = entry.get("start"), entry.get("end"), entry.get("score")
+    if type(start) is not int or type(end) is not int or not 0 <= start < end:
+        raise ValueError(f"offset {start!r}-{end!r} is not a range of characters")
+    if end > len(text):
+        raise ValueError(f"offset {start}-{end} lies beyond the text of {len(text)} characters")
+    if "text" in entry:
+        mismatch = mention_mismatch(text, [(start, end)], _string(entry, "text"))
+        if mismatch:
+            raise ValueError(mismatch)
+    if score is not None and (type(score) not in (int, float) or not 0 <= score <= 1):
+        raise ValueError(f"the score of {start}-{end} must be a number from 0 to 1")
+    return Span(start, end, _string(entry, "label"), score)
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a JSON {type(value).__name__}"
+
+
+def format_document(document: Document) -> str:
+    """The line of one document, without a line end."""
+    spans = [
+        {"start": span.start, "end": span.end, "label": span.label}
+        | {"text": document.text[span.start : span.end]}
+        | ({} if span.score is None else {"score": span.score})
+        for span in document.spans
+    ]
+    entry = {
+        "id": document.id,
+        "text": document.text,
+        "language": document.language,
+        "annotated": sorted(document.annotated),
+        "spans": spans,
+    }
+    if document.case != document.id:
+        entry["case"] = document.case
+    return json.dumps(entry, ensure_ascii=False)
+
+
+def write_documents(documents: Iterable[Document], path: Path, *, overwrite: bool = False) -> None:
+    """Writes the documents as they come; the file appears when all are written.
+
+    Raises:
+        OutputError: The file exists already or cannot be written.
+    """
+    with atomic_write(path, overwrite=overwrite) as stream:
+        for document in documents:
+            stream.write(format_document(document) + "\n")

@@ -1,0 +1,128 @@
+"""A corpus as training sees it: documents in a fixed order, each with the part that it plays.
+
+The sets on disk are named by the release (`train`, `dev`, `test_batch1`, `background`); training
+knows three roles. Patterns map the one to the other, so a new release is a line of config. Reading
+is a stream; nothing is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+
+from multiclin.corpus import ReadReport
+from multiclin.corpus.release import (
+    CorpusSet,
+    digest,
+    find_sets,
+    normalise_language,
+    overview,
+    read_set,
+    select,
+)
+from multiclin.document import Document
+from multiclin.errors import ConfigError, CorpusError, Problem
+
+ROLES: Mapping[str, Sequence[str]] = {
+    "train": ("train",),
+    "validation": ("dev*", "val*"),
+    "test": ("test*",),
+}
+"""Role in training -> patterns of the split names that a release may use."""
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The annotated sets of a tree that a training uses.
+
+    Attributes:
+        root: The tree.
+        labels: Label by entity, for example `{"disease": "DISEASE"}`.
+        languages: Codes, or `all`.
+        discontinuous: What becomes of mentions in fragments: `cover`, `split` or `skip`.
+        reports: What reading met, per set; filled as the documents come.
+    """
+
+    root: Path
+    labels: Mapping[str, str]
+    languages: str | Sequence[str] = "all"
+    discontinuous: str = "cover"
+    reports: dict[CorpusSet, ReadReport] = field(default_factory=dict, compare=False)
+
+    @cached_property
+    def sets(self) -> list[CorpusSet]:
+        """The sets with gold that have a role, of these entities and languages.
+
+        Raises:
+            CorpusError: The tree has no annotated training set.
+            ConfigError: A language or entity is not there.
+        """
+        known = [one for one in find_sets(self.root) if one.has_gold and role_of(one.split)]
+        chosen = select(known, languages=self.languages, entities=list(self.labels))
+        if not any(role_of(one.split) == "train" for one in chosen):
+            raise CorpusError(f"data.root={self.root}: no annotated training set in it")
+        return chosen
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash over every file of the sets."""
+        return digest(self.sets)
+
+    @property
+    def spoken(self) -> list[str]:
+        """Languages of the sets."""
+        return sorted({one.language for one in self.sets})
+
+    def documents(self) -> Iterator[tuple[str, Document]]:
+        """Role and document, in an order that only the files decide."""
+        problems: list[Problem] = []
+        order = list(ROLES)
+        for one in sorted(self.sets, key=lambda one: (order.index(role_of(one.split)), one)):
+            report = self.reports[one] = ReadReport()
+            documents = read_set(
+                one,
+                label=self.labels[one.entity],
+                discontinuous=self.discontinuous,
+                report=report,
+            )
+            try:
+                yield from ((role_of(one.split), document) for document in documents)
+            except CorpusError as error:
+                problems += error.problems
+        if problems:
+            raise CorpusError(problems)
+
+    def overview(self) -> str:
+        """A table of what was read."""
+        return overview(self.reports)
+
+
+def role_of(split: str) -> str:
+    """The role of a split by its name, empty where it has none (background texts)."""
+    names = (role for role, wanted in ROLES.items() if any(fnmatch(split, p) for p in wanted))
+    return next(names, "")
+
+
+def evaluation_languages(asked: str | Sequence[str] | None, spoken: Sequence[str]) -> list[str]:
+    """Languages to validate and test on.
+
+    Args:
+        asked: Codes or `all`; None: Spanish where the corpus has it, as in the paper, else all.
+        spoken: Languages of the corpus.
+    """
+    if asked is None:
+        return ["es"] if "es" in spoken else list(spoken)
+    codes = [asked] if isinstance(asked, str) else list(asked)
+    if codes == ["all"]:
+        return list(spoken)
+    codes = [normalise_language(code) for code in codes]
+    missing = [code for code in codes if code not in spoken]
+    if missing:
+        raise ConfigError(
+            f"data.evaluate_on={','.join(codes)}: the corpus has no {', '.join(missing)} among "
+            f"the languages in use ({', '.join(spoken)})"
+        )
+    return codes

@@ -1,0 +1,278 @@
+"""The official table of mentions: one tab-separated file per set of documents.
+
+Columns `filename`, `label`, `start_span`, `end_span`, `text` (FACTS 3), offsets in code points,
+half-open. The official scorer reads it with pandas' defaults, so quoting counts: a field that
+begins with a `"` runs to the next one, over line ends too. Reading follows the same rules through
+the csv module, without pandas, except that it keeps every field a string and calls a short or long
+row, a blank offset or a quote that never closes a problem instead of guessing. Writing quotes as
+pandas reads: the spans come back exactly, whatever the mention holds.
+
+What no writer can mend: pandas reads a filename such as `NA` as missing and a column of names such
+as `001` as numbers. Writing warns; reading here is not affected.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from multiclin.corpus import BOM, ReadReport, excerpt, mention_mismatch, one_line, settle_bom
+from multiclin.document import Document, Span
+from multiclin.errors import CorpusError, OutputError, Problem
+from multiclin.files import atomic_write, read_text
+
+COLUMNS: Final = ("filename", "label", "start_span", "end_span", "text")
+
+# What pandas' read_csv takes for a missing value unless told otherwise.
+_PANDAS_NA: Final = frozenset(
+    ["", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null", "None"]
+) | frozenset(["NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"])
+_PLAIN_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
+_MOST_DIGITS: Final = 12
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Row:
+    """One mention of the table.
+
+    Attributes:
+        filename: Document, as the file writes it: officially without `.txt`.
+        label: Entity label.
+        start: First character.
+        end: One past the last character.
+        text: The mention; the official scorer ignores it.
+        line: 1-based line of the file on which the row begins, 0 where it comes from none.
+    """
+
+    filename: str
+    label: str
+    start: int
+    end: int
+    text: str
+    line: int = field(default=0, compare=False)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of one file in their order, nothing stripped or de-duplicated.
+
+    Columns may stand in any order, among others, and with spaces around their names.
+
+    Raises:
+        CorpusError: A column is missing, or all rows that are malformed or have an end that is not
+            above the start.
+    """
+    records = _records(read_text(path).removeprefix(BOM), path)
+    first, header = next(records, (1, []))
+    names = [name.strip() for name in header]
+    missing = [column for column in COLUMNS if column not in names]
+    if missing:
+        found = ", ".join(excerpt(name) for name in names) or "none"
+        message = f"no column {', '.join(missing)}; the columns found are {found}"
+        raise CorpusError([Problem(path, first, message)])
+    places = [names.index(column) for column in COLUMNS]
+    rows: list[Row] = []
+    problems: list[Problem] = []
+    try:
+        for line, record in records:
+            try:
+                rows.append(_row(record, places, len(names), line))
+            except ValueError as error:
+                problems.append(Problem(path, line, str(error)))
+    except CorpusError as error:
+        problems += error.problems
+    if problems:
+        raise CorpusError(problems)
+    return rows
+
+
+def _records(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:
+    """Line number and fields of every record that is not blank, by pandas' rules of quoting."""
+    exhausted = False
+
+    def lines() -> Iterator[str]:
+        nonlocal exhausted
+        yield from io.StringIO(content, newline="")
+        exhausted = True
+
+    reader = csv.reader(lines(), delimiter="\t")
+    line = 1
+    hint = 'a field that begins with a " ends at the next one: double or drop the quotes'
+    try:
+        for record in reader:
+            if exhausted:  # The reader asked for more: the last record lies inside a quote.
+                raise CorpusError([Problem(path, line, f"the quote never closes; {hint}")])
+            if len(record) > 1 or (record and record[0].strip()):
+                yield line, record
+            line = reader.line_num + 1
+    except csv.Error as error:
+        raise CorpusError([Problem(path, line, f"{error}; {hint}")]) from error
+
+
+def _row(record: list[str], places: Sequence[int], width: int, line: int) -> Row:
+    if len(record) != width:
+        raise ValueError(f"{len(record)} fields where the header has {width}")
+    filename, label, start, end, text = (record[place] for place in places)
+    row = Row(filename, label, _offset(start), _offset(end), text, line)
+    if row.end <= row.start:
+        raise ValueError(f"offset {start}-{end} is empty: the end must be above the start")
+    return row
+
+
+def _offset(number: str) -> int:
+    number = number.strip()
+    if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
+        raise ValueError(f"{excerpt(number)} is no offset: expected an integer of 0 or more")
+    return int(number)
+
+
+def format_rows(rows: Iterable[Row]) -> str:
+    """The whole file, sorted by filename, start and end, with a header.
+
+    TABs and line breaks of a mention become a space each.
+
+    Raises:
+        OutputError: A filename or label holds a TAB or a line break.
+    """
+    ordered = sorted(rows, key=lambda row: (row.filename, row.start, row.end, row.label, row.text))
+    _warn_of_names({row.filename for row in ordered})
+    stream = io.StringIO(newline="")
+    writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for row in ordered:
+        for name in (row.filename, row.label):
+            if one_line(name) != name:
+                raise OutputError(f"a table cannot carry the TAB or line break in {excerpt(name)}")
+        writer.writerow((row.filename, row.label, row.start, row.end, one_line(row.text)))
+    return stream.getvalue()
+
+
+def write_rows(rows: Iterable[Row], path: Path, *, overwrite: bool = False) -> None:
+    """Writes `format_rows` to a file that appears whole or not at all.
+
+    Raises:
+        OutputError: The file exists already or cannot be written, or as `format_rows`.
+    """
+    content = format_rows(rows)
+    with atomic_write(path, overwrite=overwrite) as stream:
+        stream.write(content)
+
+
+def _warn_of_names(names: set[str]) -> None:
+    """Warns of filenames that pandas' defaults would not give back as they are."""
+    changed = names & _PANDAS_NA
+    if all(map(_is_number, names - changed)):
+        changed |= {name for name in names if not _PLAIN_NUMBER.fullmatch(name)}
+    if changed:
+        shown = ", ".join(excerpt(name) for name in sorted(changed)[:3])
+        _log.warning(
+            "pandas, and with it the official scorer, reads %d of %d filenames as missing or as "
+            "another number (%s): rename these documents, with a letter in front, in gold too",
+            len(changed),
+            len(names),
+            shown,
+        )
+
+
+def _is_number(name: str) -> bool:
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return "_" not in name
+
+
+def group_rows(rows: Iterable[Row]) -> dict[str, list[Row]]:
+    """Rows by document, without the suffix `.txt` that some corpora leave on the filename."""
+    grouped: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in rows:
+        grouped[row.filename.removesuffix(".txt")].append(row)
+    return dict(grouped)
+
+
+def spans_from_rows(
+    rows: Iterable[Row], text: str, path: Path, *, labels: Collection[str] | None = None
+) -> tuple[tuple[Span, ...], ReadReport]:
+    """The mentions of one document, checked against its text as those of a `.ann`.
+
+    Args:
+        rows: Rows of this document.
+        text: Its text.
+        path: The table, for messages.
+        labels: Labels to keep; None keeps all. Others are counted and not looked at further.
+
+    Returns:
+        The mentions, sorted, and the counts (`documents` is 0).
+
+    Raises:
+        CorpusError: Every row whose mention the text does not hold at its offsets.
+    """
+    spans: list[Span] = []
+    report = ReadReport()
+    problems: list[Problem] = []
+    for row in rows:
+        if labels is not None and row.label not in labels:
+            report.ignored_labels[row.label] += 1
+            continue
+        mismatch = mention_mismatch(text, [(row.start, row.end)], row.text)
+        if mismatch:
+            problems.append(Problem(path, row.line, mismatch))
+        else:
+            spans.append(Span(row.start, row.end, row.label))
+    if problems:
+        raise CorpusError(problems)
+    report.mentions = len(spans)
+    report.duplicates = len(spans) - len(set(spans))
+    return tuple(sorted(spans)), report
+
+
+def documents_from_rows(
+    rows: Iterable[Row], texts: Mapping[str, str], path: Path
+) -> Iterator[Document]:
+    """One document per text, in the order of `texts`, with its rows as mentions.
+
+    Args:
+        rows: Rows of the table; a suffix `.txt` of a filename is dropped.
+        texts: Text by document id.
+        path: The table, for messages.
+
+    Raises:
+        CorpusError: After the last good document: every row that does not fit its text or has none.
+    """
+    grouped = group_rows(rows)
+    problems: list[Problem] = []
+    for name, text in texts.items():
+        found = grouped.pop(name, [])
+        try:
+            settled, (spans, _) = settle_bom(text, partial(spans_from_rows, found, path=path))
+        except CorpusError as error:
+            problems += error.problems
+        else:
+            yield Document(name, settled, spans)
+    problems += rows_without_text(grouped, path)
+    if problems:
+        raise CorpusError(problems)
+
+
+def rows_without_text(grouped: Mapping[str, Sequence[Row]], path: Path) -> list[Problem]:
+    """One problem for each document that has rows but no text, at its first row."""
+    return [
+        Problem(path, rows[0].line, f"no text for {excerpt(name)}")
+        for name, rows in grouped.items()
+    ]
+
+
+def rows_from_documents(documents: Iterable[Document]) -> Iterator[Row]:
+    """One row per mention, in the order of the documents."""
+    for document in documents:
+        for span in document.spans:
+            mention = document.text[span.start : span.end]
+            yield Row(document.id, span.label, span.start, span.end, mention)

@@ -1,0 +1,305 @@
+"""The corpus as Lightning sees it: a store on disk, a split of its documents, streams of batches.
+
+`prepare_data` reads and tokenises the corpus once into the cache (one process, any number of runs);
+`setup` opens it, splits it and makes the loaders' parts. Texts are never kept in memory: training
+streams slices of memory-mapped arrays, evaluation reads documents one by one.
+
+Validation comes from the release's own validation sets where it has some, else from cases taken out
+of the training sets; both, and the test sets, are restricted to the languages of `evaluate_on`
+(Spanish by default, paper section 2.3).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from multiclin.batch import LengthGroupedBatches, TrainingWindows, WindowStream
+from multiclin.bundle import Model
+from multiclin.ceiling import Ceiling, corpus_ceiling
+from multiclin.corpus.source import Corpus, evaluation_languages
+from multiclin.corpus.splits import (
+    Header,
+    Overlap,
+    overlapping_texts,
+    read_keys,
+    split_cases,
+    split_listed,
+)
+from multiclin.encoder import Subwords
+from multiclin.files import atomic_folder
+from multiclin.store import Entry, Store, entry_of, store_name
+from multiclin.windows import Tokenized
+
+
+@dataclass(frozen=True, slots=True)
+class Splitting:
+    """How documents are shared out to training, validation and test.
+
+    Attributes:
+        share: Share of the training cases that become validation where the corpus has no
+            validation sets; 0 trains on everything.
+        seed: Seed of that choice.
+        evaluate_on: Languages to validate and test on; None: Spanish where there is some, else
+            all.
+        ids: File of document ids, one per line, that are the validation instead.
+        keep_translations: Whether other-language versions of validation cases are trained on.
+    """
+
+    share: float = 0.1
+    seed: int = 13
+    evaluate_on: str | Sequence[str] | None = None
+    ids: Path | None = None
+    keep_translations: bool = False
+
+
+def share_out(entries: Sequence[Entry], splitting: Splitting) -> dict[str, list[int]]:
+    """Numbers of the documents to train, validate and test on.
+
+    Args:
+        entries: All documents with their roles.
+        splitting: How to share them out.
+
+    Returns:
+        `train`, `validation` and `test`; documents of no use (other languages in validation and
+        test sets, translations of validation cases) are in none.
+    """
+    spoken = sorted({entry.language for entry in entries})
+    evaluated = evaluation_languages(splitting.evaluate_on, spoken)
+    roles = [entry.split for entry in entries]
+    headers = [Header(entry.id, entry.language, entry.case) for entry in entries]
+    training = [header for header, role in zip(headers, roles, strict=True) if role == "train"]
+    if splitting.ids is not None:
+        listed = read_keys(splitting.ids, training)
+        split = split_listed(training, listed, keep_translations=splitting.keep_translations)
+    else:
+        share = 0.0 if "validation" in roles else splitting.share
+        split = split_cases(
+            training,
+            share=share,
+            seed=splitting.seed,
+            languages=[code for code in evaluated if any(h.language == code for h in training)],
+            keep_translations=splitting.keep_translations,
+        )
+    chosen = {header.key for header in split.validation}
+    aside = chosen | {header.key for header in split.unused}
+    numbers: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
+    for number, (header, role) in enumerate(zip(headers, roles, strict=True)):
+        if role == "train":
+            if header.key not in aside:
+                numbers["train"].append(number)
+            elif header.key in chosen:
+                numbers["validation"].append(number)
+        elif header.language in evaluated and (role == "test" or splitting.ids is None):
+            numbers[role].append(number)
+    return numbers
+
+
+def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> Subwords:
+    """Subwords learned from the training texts; read from the cache where they were before."""
+    parts = {
+        "corpus": corpus.digest,
+        "sets": [one.folder.name for one in corpus.sets],
+        "splitting": repr(splitting),
+        "vocabulary": size,
+    }
+    folder = cache / f"vocabulary-{store_name(parts)}"
+    if not folder.is_dir():
+        entries = [entry_of(role, document) for role, document in corpus.documents()]
+        training = set(share_out(entries, splitting)["train"])
+        texts = (
+            document.text
+            for number, (_, document) in enumerate(corpus.documents())
+            if number in training
+        )
+        subwords = Subwords.train(texts, size)
+        with atomic_folder(folder) as building:
+            subwords.save(building)
+    return Subwords.load(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How batches are made.
+
+    Attributes:
+        batch_size: Windows per training batch of one process.
+        evaluation_batch_size: Windows per batch in validation, test and prediction.
+        seed: Seed of the shuffling.
+        workers: Worker processes of a loader; None chooses (none on a CPU, up to 4 with a GPU).
+    """
+
+    batch_size: int = 8
+    evaluation_batch_size: int = 16
+    seed: int = 13
+    workers: int | None = None
+
+    @property
+    def worker_processes(self) -> int:
+        """The number of workers that is meant."""
+        if self.workers is not None:
+            return self.workers
+        # Slicing a memory map costs microseconds: on a CPU a worker only takes a core away.
+        return min(4, os.cpu_count() or 1) if torch.cuda.is_available() else 0
+
+
+class NerDataModule(pl.LightningDataModule):
+    """Streams the windows of a corpus.
+
+    Args:
+        corpus: The documents.
+        model: Gives tokenizer, tagging and windows.
+        splitting: How documents are shared out.
+        loading: How batches are made.
+        cache: Folder of the stores.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        model: Model,
+        splitting: Splitting,
+        loading: Loading,
+        cache: Path,
+    ) -> None:
+        super().__init__()
+        self.corpus, self.model = corpus, model
+        self.splitting, self.loading, self.cache = splitting, loading, cache
+        self._sampler: LengthGroupedBatches | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where the store of this corpus, tokenizer and tagging lies."""
+        tagging = self.model.recipe.tagging
+        parts = {
+            "corpus": self.corpus.digest,
+            "sets": [one.folder.name for one in self.corpus.sets],
+            "labels": dict(self.corpus.labels),
+            "discontinuous": self.corpus.discontinuous,
+            "tokenizer": self.model.subwords.files["tokenizer.json"],
+            "scheme": tagging.scheme.name,
+            "heads": tagging.labels,
+            "overlaps": tagging.overlaps,
+        }
+        return self.cache / store_name(parts)
+
+    def prepare_data(self) -> None:
+        """Tokenise the corpus into the cache, once."""
+        Store.open_or_build(
+            self.folder,
+            self.corpus.documents(),
+            self.model.subwords,
+            self.model.recipe.tagging,
+        )
+
+    def setup(self, stage: str | None = None) -> None:
+        """Open the store and share its documents out."""
+        if hasattr(self, "store"):
+            return
+        self.store = Store(self.folder)
+        self.split = share_out(self.store.entries, self.splitting)
+
+    def headers(self) -> dict[str, list[Header]]:
+        """Per split the headers of its documents."""
+        entries = self.store.entries
+        return {
+            name: [Header(entries[n].id, entries[n].language, entries[n].case) for n in numbers]
+            for name, numbers in self.split.items()
+        }
+
+    def leaks(self) -> list[Overlap]:
+        """Texts that stand in two splits."""
+        return overlapping_texts(
+            {
+                name: ((self.store.entries[n].id, self.store.text(n)) for n in numbers)
+                for name, numbers in self.split.items()
+            }
+        )
+
+    def ceilings(self) -> dict[str, dict[str, Ceiling]]:
+        """Per split and language the best that can be reached (see `ceiling`)."""
+        recipe = self.model.recipe
+        return {
+            name: corpus_ceiling(
+                (self.store.tokenized(number) for number in numbers),
+                recipe.tagging,
+                self.model.decoder(),
+                self.model.windowing,
+            )
+            for name, numbers in self.split.items()
+        }
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Shuffled batches of windows of like length."""
+        windows = TrainingWindows(self.store, self.split["train"], self.model.windowing)
+        rank, world = self._place()
+        batches = LengthGroupedBatches(
+            windows.lengths,
+            self.loading.batch_size,
+            seed=self.loading.seed,
+            rank=rank,
+            world=world,
+        )
+        return DataLoader(
+            windows,
+            batch_sampler=batches,
+            collate_fn=self.model.collate,
+            **self._workers(),
+        )
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        """The validation documents."""
+        return self.documents_loader("validation")
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """The test documents."""
+        return self.documents_loader("test")
+
+    def documents_loader(self, split: str) -> DataLoader[Any]:
+        """Batches over the whole documents of a split."""
+        rank, world = self._place()
+        stream = WindowStream(
+            StoredDocuments(self.store, self.split[split]),
+            self.model.collate,
+            self.model.windowing,
+            size=self.loading.evaluation_batch_size,
+            rank=rank,
+            world=world,
+        )
+        return DataLoader(stream, batch_size=None, **self._workers())
+
+    def _workers(self) -> dict[str, Any]:
+        workers = self.loading.worker_processes
+        return {
+            "num_workers": workers,
+            "persistent_workers": workers > 0,
+            "pin_memory": torch.cuda.is_available(),
+        }
+
+    def _place(self) -> tuple[int, int]:
+        """Rank of this process and number of processes."""
+        trainer = self.trainer
+        return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
+
+
+class StoredDocuments:
+    """Documents of a store for `WindowStream`.
+
+    Args:
+        store: The store.
+        numbers: Their numbers.
+    """
+
+    def __init__(self, store: Store, numbers: Sequence[int]) -> None:
+        self.store, self.numbers = store, numbers
+
+    def __call__(self, part: int, parts: int) -> Iterator[Tokenized]:
+        """Every `parts`-th document from `part` on."""
+        return (self.store.tokenized(number) for number in self.numbers[part::parts])

@@ -1,0 +1,293 @@
+"""The one adapter to Hugging Face: encoders, their tokenizers, new ones from scratch.
+
+Everything that is foreign in name or habit stays here. An encoder comes from the hub, from a local
+directory, or is built small from a table of sizes with a subword vocabulary trained on the training
+texts (no network). Weights are always loaded in fp32: a bf16 checkpoint would otherwise leave the
+optimizer without master weights (FACTS 4).
+
+The network is transformers' own token-classification class with one output per tag of every label,
+so a trained model with a linear head opens in transformers unchanged.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tokenizers
+
+from multiclin.document import Document
+from multiclin.errors import EncoderError
+from multiclin.windows import Tokenized, trim_offsets
+
+if TYPE_CHECKING:
+    from transformers import PretrainedConfig, PreTrainedModel
+
+SPECIALS = ("<s>", "</s>", "<unk>", "<pad>", "<mask>")
+MODEL_FILES = ("config.json", "model.safetensors")
+
+
+class Subwords:
+    """A fast tokenizer that never truncates, and knows its special tokens.
+
+    Args:
+        files: Contents of the tokenizer's files in Hugging Face layout by name; `tokenizer.json`
+            is needed.
+
+    Attributes:
+        files: The same; whoever saves a model writes them back as they came.
+        prefix: Ids that stand before the text of every window.
+        suffix: Ids that stand after it.
+        pad: Id that fills a batch.
+    """
+
+    def __init__(self, files: Mapping[str, str]) -> None:
+        self.files = dict(files)
+        if "tokenizer.json" not in self.files:
+            raise EncoderError(
+                "the encoder has no fast tokenizer (tokenizer.json), which gives the character "
+                "offsets; convert it with transformers' AutoTokenizer(...).save_pretrained(DIR) "
+                "and use that directory"
+            )
+        self._backend = tokenizers.Tokenizer.from_str(self.files["tokenizer.json"])
+        # A saved tokenizer can carry max_length and padding: both would silently change the text.
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self.prefix, self.suffix = self._specials()
+        self.pad = self._pad_id()
+
+    @classmethod
+    def load(cls, source: str | Path) -> Subwords:
+        """From a directory or the hub. Raises EncoderError where there is none."""
+        folder = _local(source, ["tokenizer*", "special_tokens_map.json", "*.txt", "*.model"])
+        names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+        found = {n: (folder / n).read_text("utf-8") for n in names if (folder / n).is_file()}
+        if "tokenizer.json" not in found:
+            found = _converted(folder)
+        return cls(found)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocabulary: int) -> Subwords:
+        """A byte-fallback BPE vocabulary learned from texts; the same texts give the same one."""
+        from tokenizers import decoders, models, pre_tokenizers, processors, trainers
+
+        backend = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits(True)]
+        )
+        backend.decoder = decoders.Metaspace()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary, special_tokens=list(SPECIALS), show_progress=False
+        )
+        backend.train_from_iterator(texts, trainer)
+        backend.post_processor = processors.TemplateProcessing(
+            single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 1)]
+        )
+        config = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": "<s>",
+            "cls_token": "<s>",
+            "eos_token": "</s>",
+            "sep_token": "</s>",
+            "unk_token": "<unk>",
+            "pad_token": "<pad>",
+            "mask_token": "<mask>",
+            "model_max_length": 8192,
+        }
+        files = {"tokenizer.json": backend.to_str(), "tokenizer_config.json": json.dumps(config)}
+        return cls(files)
+
+    def __len__(self) -> int:
+        return int(self._backend.get_vocab_size(with_added_tokens=True))
+
+    @property
+    def specials(self) -> int:
+        """Special tokens around a window."""
+        return len(self.prefix) + len(self.suffix)
+
+    def id_of(self, token: str) -> int | None:
+        """Vocabulary id of a token, None where there is none."""
+        number = self._backend.token_to_id(token)
+        return None if number is None else int(number)
+
+    def tokenize(self, documents: Sequence[Document]) -> list[Tokenized]:
+        """Whole texts to subwords with trimmed character offsets; nothing is cut off."""
+        texts = [document.text for document in documents]
+        encodings = self._backend.encode_batch(texts, add_special_tokens=False)
+        tokenized = []
+        for document, encoding in zip(documents, encodings, strict=True):
+            ids = np.array(encoding.ids, dtype=np.int32)
+            offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+            starts, ends = trim_offsets(document.text, offsets[:, 0], offsets[:, 1])
+            tokenized.append(Tokenized(document, ids, starts, ends))
+        return tokenized
+
+    def save(self, folder: Path) -> None:
+        """Write the files in Hugging Face layout."""
+        for name, content in self.files.items():
+            (folder / name).write_text(content, "utf-8")
+
+    def _specials(self) -> tuple[list[int], list[int]]:
+        bare = self._backend.encode("a", add_special_tokens=False).ids
+        full = self._backend.encode("a", add_special_tokens=True).ids
+        at = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
+        return full[:at], full[at + len(bare) :]
+
+    def _pad_id(self) -> int:
+        config = json.loads(self.files.get("tokenizer_config.json", "{}"))
+        token = config.get("pad_token") or config.get("eos_token")
+        if isinstance(token, Mapping):
+            token = token["content"]
+        # Attention masks hide the padding, so any id is right where none is declared.
+        return self.id_of(str(token)) or 0
+
+
+def load_encoder(
+    source: str | Path, tags: Sequence[str], overrides: Mapping[str, Any]
+) -> PreTrainedModel:
+    """A pretrained encoder with a fresh classifier over `tags`, weights in fp32.
+
+    Args:
+        source: Hub id or directory.
+        tags: Output names, in order.
+        overrides: Fields of the encoder's config to change, for example dropouts.
+
+    Raises:
+        EncoderError: There is no such encoder, or it cannot classify tokens.
+    """
+    import torch
+    from transformers import AutoModelForTokenClassification
+
+    folder = _local(source, ["config.json", "*.safetensors", "*.safetensors.index.json"])
+    config = _config(folder, tags, overrides)
+    try:
+        with _quiet():
+            model = AutoModelForTokenClassification.from_pretrained(
+                folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"model.encoder={source} cannot be loaded: {error}") from error
+    return model  # type: ignore[no-any-return]
+
+
+def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) -> PreTrainedModel:
+    """An encoder with random weights from the fields of a Hugging Face config.
+
+    Args:
+        config: The fields, `model_type` among them.
+        tags: Output names; None where the fields hold them (`id2label`).
+    """
+    from transformers import AutoConfig, AutoModelForTokenClassification
+
+    fields = dict(config)
+    if tags is not None:
+        fields |= _labels(tags)
+    for key in ("architectures", "dtype", "torch_dtype"):
+        fields.pop(key, None)
+    if "id2label" in fields:
+        fields["id2label"] = {int(i): name for i, name in fields["id2label"].items()}
+    with _quiet():
+        made = AutoConfig.for_model(fields.pop("model_type"), **fields)
+        return AutoModelForTokenClassification.from_config(made)  # type: ignore[no-any-return, no-untyped-call]
+
+
+def scratch_config(architecture: Mapping[str, Any], subwords: Subwords) -> dict[str, Any]:
+    """Fields of a small encoder's config, completed with the ids of its own vocabulary."""
+    start, stop = subwords.prefix[0], subwords.suffix[0]
+    ids = {"bos_token_id": start, "cls_token_id": start, "eos_token_id": stop, "sep_token_id": stop}
+    return {
+        **dict(architecture),
+        **ids,
+        "pad_token_id": subwords.pad,
+        "vocab_size": len(subwords),
+    }
+
+
+def positions(config: PretrainedConfig) -> int:
+    """Longest sequence that an encoder can read, special tokens included."""
+    limit = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
+    # RoBERTa's family counts positions from the padding id on: two fewer are usable.
+    shifted = config.model_type in {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"}
+    return limit - int(config.pad_token_id) - 1 if shifted else limit
+
+
+def _labels(tags: Sequence[str]) -> dict[str, Any]:
+    return {
+        "num_labels": len(tags),
+        "id2label": dict(enumerate(tags)),
+        "label2id": {tag: number for number, tag in enumerate(tags)},
+    }
+
+
+def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> PretrainedConfig:
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError, KeyError) as error:
+        raise EncoderError(f"model.encoder={folder}: no usable config.json ({error})") from error
+    unknown = [key for key in overrides if not hasattr(config, key)]
+    if unknown:
+        raise EncoderError(
+            f"model.dropout: a {config.model_type} config has no {', '.join(unknown)}; "
+            f"its dropouts are {', '.join(k for k in vars(config) if 'dropout' in k)}"
+        )
+    for key, value in {**_labels(tags), **overrides}.items():
+        setattr(config, key, value)
+    return config  # type: ignore[no-any-return]
+
+
+def _local(source: str | Path, patterns: list[str]) -> Path:
+    """The directory of an encoder; from the hub's cache or the hub where it is no local one."""
+    folder = Path(source)
+    if folder.is_dir():
+        return folder
+    advice = (
+        f"model.encoder={source} is neither a directory here nor reachable on the Hugging Face "
+        f"hub. With network elsewhere: `hf download {source} --local-dir DIR`, copy DIR here "
+        "and say model.encoder=DIR; or train without a pretrained encoder: model=tiny|small"
+    )
+    if folder.is_absolute() or str(source).count("/") != 1:
+        raise EncoderError(advice)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(source), allow_patterns=patterns))
+    except (OSError, ValueError, HfHubHTTPError, LocalEntryNotFoundError) as error:
+        raise EncoderError(f"{advice} ({type(error).__name__})") from error
+
+
+def _converted(folder: Path) -> dict[str, str]:
+    """Tokenizer files of an encoder that ships a slow tokenizer only, converted once."""
+    import tempfile
+
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+    except (OSError, ValueError, ImportError) as error:
+        raise EncoderError(f"model.encoder={folder}: no usable tokenizer ({error})") from error
+    with tempfile.TemporaryDirectory() as made:
+        tokenizer.save_pretrained(made)
+        return {path.name: path.read_text("utf-8") for path in Path(made).glob("*.json")}
+
+
+class _quiet:  # noqa: N801 - reads as a statement
+    """No bars and no report of the fresh classifier's missing weights while a model loads."""
+
+    def __enter__(self) -> None:
+        from transformers.utils import logging
+
+        self._level = logging.get_verbosity()
+        logging.set_verbosity(logging.ERROR)
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+
+    def __exit__(self, *_: object) -> None:
+        from transformers.utils import logging
+
+        logging.set_verbosity(self._level)
+        logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,0 +1,184 @@
+"""Training and validation of a model as a LightningModule.
+
+The network and its facts are a `bundle.Model`; this class adds the loss, the optimizer and the
+scores. Validation and test send their emissions through the same `Assembler` as prediction and
+score the resulting documents on characters by the official rule: the F1 that is monitored is the F1
+that is submitted. seqeval's strict F1 on tags, the paper's objective, is computed beside it from
+the same predicted mentions. Checkpoints carry the model's facts, so they open without side files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from multiclin.batch import Batch
+from multiclin.bundle import KEY, Model
+from multiclin.decoding import Assembler
+from multiclin.document import Document
+from multiclin.optimization import parameter_groups
+from multiclin.scoring.official import Score, score_mentions
+from multiclin.scoring.seqeval import seqeval_f1
+from multiclin.windows import Tokenized
+
+
+class Scored(NamedTuple):
+    """A gold document with what was found in it.
+
+    Attributes:
+        gold: The document with its gold mentions.
+        predicted: The same with the predicted ones, of the labels that it is annotated for.
+        score: Strict and overlap counts.
+        gold_tags: Tag names of its tokens, one sequence per annotated label.
+        predicted_tags: The same of the predicted mentions.
+    """
+
+    gold: Document
+    predicted: Document
+    score: Score
+    gold_tags: list[list[str]]
+    predicted_tags: list[list[str]]
+
+
+class NerModule(pl.LightningModule):
+    """A model in training.
+
+    Args:
+        model: The network and its facts.
+        optimizer: Called with the parameter groups. Only training needs it and the next one.
+        schedule: Called with the optimizer and `steps`, the number of optimizer steps in all.
+        weight_decay: Decay of matrices.
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        optimizer: Callable[[list[dict[str, Any]]], Optimizer] | None = None,
+        schedule: Callable[..., LRScheduler] | None = None,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.model = model
+        self.tagger = model.tagger
+        self._optimizer, self._schedule, self._weight_decay = optimizer, schedule, weight_decay
+        self._assembler: Assembler | None = None
+        self.scored: list[Scored] = []
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Emissions, fp32, shape (batch, length, tags of all labels)."""
+        emissions: Tensor = self.tagger(batch.ids, batch.mask)
+        return emissions
+
+    def training_step(self, batch: Batch, _: int) -> Tensor:
+        """Mean loss per labelled token."""
+        loss = self.tagger.loss(self(batch), self._tags(batch))
+        self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
+        return loss
+
+    def on_validation_epoch_start(self) -> None:
+        """Start an empty collection of documents."""
+        self._assembler, self.scored = self.model.assembler(), []
+
+    def on_test_epoch_start(self) -> None:
+        """The same for the test documents."""
+        self.on_validation_epoch_start()
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Score the documents that this batch completes."""
+        self._evaluate(batch, "val")
+
+    def test_step(self, batch: Batch, _: int) -> None:
+        """The same for the test documents."""
+        self._evaluate(batch, "test")
+
+    def predict_step(self, batch: Batch, _: int) -> Tensor:
+        """Emissions; the prediction callback makes mentions of them."""
+        return self(batch)  # type: ignore[no-any-return]
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the scores over all documents and processes."""
+        self._log_scores("val")
+
+    def on_test_epoch_end(self) -> None:
+        """The same for the test documents."""
+        self._log_scores("test")
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union type
+        """Optimizer over two parameter groups, schedule per optimizer step."""
+        if self._optimizer is None or self._schedule is None:
+            raise RuntimeError("this module was made without an optimizer: it only predicts")
+        optimizer = self._optimizer(parameter_groups(self.tagger, self._weight_decay))
+        steps = int(self.trainer.estimated_stepping_batches)
+        schedule = self._schedule(optimizer, steps=max(1, steps))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put the model's facts into the checkpoint."""
+        checkpoint[KEY] = self.model.facts()
+
+    def _tags(self, batch: Batch) -> Tensor:
+        if batch.tags is None:
+            raise ValueError("a batch without tags has no loss")
+        return batch.tags
+
+    def _evaluate(self, batch: Batch, split: str) -> None:
+        if self._assembler is None:
+            raise RuntimeError("evaluation has not started")
+        emissions = self(batch)
+        loss = self.tagger.loss(emissions, self._tags(batch))
+        self.log(f"{split}/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=False)
+        found = self._assembler.add(batch.placed, batch.arrivals, emissions.cpu().numpy())
+        self.scored += [self._score(one, predicted) for one, predicted in found]
+
+    def _score(self, one: Tokenized, predicted: Document) -> Scored:
+        known = one.document.annotated
+        spans = tuple(span for span in predicted.spans if span.label in known)
+        gold = [span for span in one.document.spans if span.label in known]
+        tagging = self.model.recipe.tagging
+        visible = one.starts < one.ends
+        starts, ends = one.starts[visible], one.ends[visible]
+        gold_tags, predicted_tags = [], []
+        for row, label in enumerate(tagging.labels):
+            if label not in known or one.tags is None:
+                continue
+            names = tagging.scheme.names(label)
+            gold_tags.append([names[tag] for tag in one.tags[row][visible]])
+            found = tagging.tags(starts, ends, spans, label)
+            predicted_tags.append([names[tag] for tag in found])
+        score = score_mentions(gold, spans)
+        return Scored(one.document, predicted.with_spans(spans), score, gold_tags, predicted_tags)
+
+    def _log_scores(self, split: str) -> None:
+        self.scored = sorted(self._gather(self.scored), key=lambda one: one.gold.id)
+        total = Score.total(one.score for one in self.scored)
+        figures = {
+            "strict_f1": total.strict.f1,
+            "strict_precision": total.strict.precision,
+            "strict_recall": total.strict.recall,
+            "overlap_f1": total.overlap.f1,
+            "seqeval_f1": seqeval_f1(
+                [tags for one in self.scored for tags in one.gold_tags],
+                [tags for one in self.scored for tags in one.predicted_tags],
+                self.model.recipe.scheme,
+            ),
+        }
+        for name, value in figures.items():
+            # Every process has computed the same value from all documents: nothing to reduce.
+            self.log(f"{split}/{name}", value, prog_bar=name == "strict_f1", rank_zero_only=False)
+
+    def _gather(self, mine: list[Scored]) -> list[Scored]:
+        """The documents of all processes, on each of them."""
+        if self.trainer.world_size == 1:
+            return mine
+        parts: list[list[Scored]] = [[] for _ in range(self.trainer.world_size)]
+        torch.distributed.all_gather_object(parts, mine)
+        return [one for part in parts for one in part]

@@ -1,0 +1,150 @@
+"""Predicted documents -> files, in flat memory and in the order of their names.
+
+Documents complete in the order of the windows, not of the names, and on several processes at once.
+Each process appends them to a spool of its own (an SQLite file: append, and read back in order
+without holding anything in memory). When all are done the spools are read as one sorted stream and
+the files are written beside their places and renamed: a run that dies leaves no half result.
+Formats: the official TSV always; brat and JSONL on request. (DESIGN section 4.)
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from multiclin.corpus.brat import write_ann, write_text
+from multiclin.corpus.jsonl import format_document, parse_document
+from multiclin.corpus.tsv import rows_from_documents, write_rows
+from multiclin.document import Document
+from multiclin.errors import ConfigError, OutputError, Problem
+from multiclin.files import atomic_write
+
+FORMATS = ("tsv", "brat", "jsonl")
+
+
+@dataclass
+class Spool:
+    """Collects predicted documents and publishes them.
+
+    Attributes:
+        folder: Where the results go.
+        formats: Any of `FORMATS`.
+        overwrite: Whether results that stand there may be replaced.
+        documents: Documents published.
+        mentions: Their mentions.
+        problems: Files that could not be read.
+    """
+
+    folder: Path
+    formats: Sequence[str] = ("tsv",)
+    overwrite: bool = False
+    documents: int = 0
+    mentions: int = 0
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        for name in self.formats:
+            if name not in FORMATS:
+                raise ConfigError(f"formats={name} is unknown; choose from {', '.join(FORMATS)}")
+        standing = [path for path in self._targets() if path.exists()]
+        if standing and not self.overwrite:
+            raise OutputError(
+                f"{standing[0]} exists already; choose another output= or say overwrite=true"
+            )
+
+    def open(self, rank: int) -> None:
+        """Start the part of one process."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._part(rank)
+        path.unlink(missing_ok=True)
+        self._base = sqlite3.connect(path)
+        # A part is thrown away when its run dies, so it needs no journal.
+        self._base.execute("PRAGMA journal_mode=OFF")
+        self._base.execute("PRAGMA synchronous=OFF")
+        self._base.execute("CREATE TABLE document (id TEXT, content TEXT)")
+        self._base.execute("CREATE TABLE problem (path TEXT, line INTEGER, message TEXT)")
+
+    def add(self, document: Document) -> None:
+        """Take a finished document."""
+        row = (document.id, format_document(document))
+        self._base.execute("INSERT INTO document VALUES (?, ?)", row)
+
+    def add_problem(self, problem: Problem) -> None:
+        """Take the reason why a document could not be read."""
+        row = (str(problem.path), problem.line, problem.message)
+        self._base.execute("INSERT INTO problem VALUES (?, ?, ?)", row)
+
+    def close(self) -> None:
+        """Finish the part of this process."""
+        self._base.commit()
+        self._base.close()
+
+    def publish(self) -> None:
+        """Join the parts of all processes and write the files."""
+        parts = sorted(self.folder.glob(self._part("*").name))
+        try:
+            for part in parts:
+                with sqlite3.connect(part) as base:
+                    rows = base.execute("SELECT path, line, message FROM problem").fetchall()
+                self.problems += [Problem(Path(path), line, text) for path, line, text in rows]
+            if "jsonl" in self.formats:
+                with atomic_write(self.folder / "predictions.jsonl", overwrite=True) as lines:
+                    lines.writelines(content + "\n" for _, content in _sorted_rows(parts))
+            if "brat" in self.formats:
+                for document in _sorted_documents(parts):
+                    write_ann(document, self.folder / "ann", overwrite=self.overwrite)
+                    write_text(document, self.folder / "ann", overwrite=self.overwrite)
+            write_rows(rows_from_documents(self._counted(parts)), self.tsv, overwrite=True)
+        finally:
+            for part in parts:
+                part.unlink(missing_ok=True)
+
+    @property
+    def tsv(self) -> Path:
+        """The file of the five official columns."""
+        return self.folder / "predictions.tsv"
+
+    def _counted(self, parts: Sequence[Path]) -> Iterator[Document]:
+        for document in _sorted_documents(parts):
+            self.documents += 1
+            self.mentions += len(document.spans)
+            yield document
+
+    def _targets(self) -> list[Path]:
+        named = {"tsv": "predictions.tsv", "brat": "ann", "jsonl": "predictions.jsonl"}
+        return [self.folder / named[name] for name in {"tsv", *self.formats}]
+
+    def _part(self, rank: int | str) -> Path:
+        return self.folder / f".predictions-{rank}.part"
+
+
+def _rows(part: Path) -> Iterator[tuple[str, str]]:
+    base = sqlite3.connect(part)
+    try:
+        yield from base.execute("SELECT id, content FROM document ORDER BY id")
+    finally:
+        base.close()
+
+
+def _sorted_rows(parts: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    return heapq.merge(*map(_rows, parts))
+
+
+def _sorted_documents(parts: Sequence[Path]) -> Iterator[Document]:
+    return (parse_document(content) for _, content in _sorted_rows(parts))
+
+
+def write_predictions(documents: Sequence[Document], path: Path) -> None:
+    """The official TSV of documents in memory."""
+    write_rows(rows_from_documents(documents), path)
+
+
+def write_json(content: object, path: Path, *, overwrite: bool = True) -> None:
+    """Indented JSON, whole or not at all."""
+    with atomic_write(path, overwrite=overwrite) as stream:
+        json.dump(content, stream, indent=2, ensure_ascii=False)
+        stream.write("\n")

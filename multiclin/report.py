@@ -1,0 +1,163 @@
+"""What a run says of itself: tables for the console, the model card, one page of HTML.
+
+Plain tables of the figures that are in `metrics.json`, official scores first. Nothing of a
+document's text is shown, so a report can leave the hospital.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from multiclin.bundle import Model
+from multiclin.ceiling import REASONS, Ceiling
+from multiclin.files import atomic_write
+from multiclin.module import Scored
+from multiclin.scoring.official import Score
+
+Table = list[list[str]]
+"""Rows of cells, the first one the heading."""
+
+_STYLE = """
+body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
+table { border-collapse: collapse; margin: .5rem 0 2rem; display: block; overflow-x: auto }
+th, td { padding: .25rem .75rem; text-align: right; border-bottom: 1px solid #8884 }
+th:first-child, td:first-child { text-align: left }
+:root { color-scheme: light dark }
+"""
+
+
+def score_rows(scored: Mapping[str, Sequence[Scored]]) -> Table:
+    """Official scores per split, label and language."""
+    rows = [["split", "label", "language", "documents", "gold", "P", "R", "F1", "overlap F1"]]
+    for split, documents in scored.items():
+        groups: dict[tuple[str, str], list[Scored]] = {}
+        for one in documents:
+            for label in sorted(one.gold.annotated):
+                for language in ("all", one.gold.language or "?"):
+                    groups.setdefault((label, language), []).append(one)
+        languages = {language for _, language in groups}
+        for (label, language), members in sorted(groups.items()):
+            if language == "all" or len(languages) > 2:
+                total = Score.total(one.score for one in members)
+                rows.append([split, label, language, f"{len(members):,}", *_scores(total)])
+    return rows
+
+
+def _scores(total: Score) -> list[str]:
+    strict = total.strict
+    shares = (strict.precision, strict.recall, strict.f1, total.overlap.f1)
+    return [f"{strict.tp + strict.fn:,}", *(f"{share:.4f}" for share in shares)]
+
+
+def ceiling_rows(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> Table:
+    """Gold that cannot be reached, by split, language and reason, and the best F1 left."""
+    rows = [["split", "language", "gold", *REASONS, "cut by windows", "best recall", "best F1"]]
+    for split, languages in ceilings.items():
+        for language, one in sorted(languages.items()):
+            lost = [f"{one.lost[reason]:,}" for reason in REASONS]
+            best = [f"{one.snapped.recall:.4f}", f"{one.snapped.f1:.4f}"]
+            rows.append([split, language, f"{one.gold:,}", *lost, f"{one.split:,}", *best])
+    return rows
+
+
+def as_text(table: Table) -> str:
+    """A table for the console."""
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in table
+    )
+
+
+def score_table(scored: Mapping[str, Sequence[Scored]]) -> str:
+    """Official scores as a table for the console."""
+    return as_text(score_rows(scored))
+
+
+def ceiling_table(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> str:
+    """The recall ceiling as a table for the console."""
+    return as_text(ceiling_rows(ceilings))
+
+
+def as_markdown(table: Table) -> str:
+    """A table for the model card."""
+    head, *body = table
+    lines = [head, ["---"] * len(head), *body]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
+
+
+def _as_html(table: Table) -> str:
+    head, *body = table
+    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    rows = "".join(
+        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body
+    )
+    return f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
+
+
+def _flat(about: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+    rows: list[list[str]] = []
+    for key, value in about.items():
+        if isinstance(value, Mapping):
+            rows += _flat(value, f"{prefix}{key}.")
+        else:
+            rows.append([f"{prefix}{key}", str(value)])
+    return rows
+
+
+def write_report(
+    path: Path,
+    entity: str,
+    scored: Mapping[str, Sequence[Scored]],
+    ceilings: Mapping[str, Mapping[str, Ceiling]],
+    about: Mapping[str, Any],
+) -> None:
+    """One page: scores, ceiling, and what the run was.
+
+    Args:
+        path: The file.
+        entity: Name of the entity, for the title.
+        scored: Documents with their scores, per split.
+        ceilings: Per split and language.
+        about: Provenance of the model.
+    """
+    parts = [
+        ("Official scores", score_rows(scored)),
+        ("The best that can be reached", ceiling_rows(ceilings)),
+        ("This run", [["setting", "value"], *_flat(about)]),
+    ]
+    body = "".join(f"<h2>{name}</h2>{_as_html(table)}" for name, table in parts)
+    title = f"multiclin: {escape(entity)}"
+    page = (
+        '<!doctype html><html lang="en"><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>{body}</html>\n"
+    )
+    with atomic_write(path, overwrite=True) as stream:
+        stream.write(page)
+
+
+def model_card(model: Model) -> str:
+    """The bundle's README.md."""
+    about = model.about
+    labels = ", ".join(model.recipe.labels)
+    scores = [["score", "value"]]
+    scores += [[name, f"{value:.4f}"] for name, value in sorted(about.get("scores", {}).items())]
+    facts = [["fact", "value"], *_flat({k: v for k, v in about.items() if k != "scores"})]
+    return (
+        f"# {labels} in clinical text\n\n"
+        "A token-classification model made with multiclin. It marks mentions of "
+        f"{labels} with character offsets.\n\n"
+        "    python predict.py ckpt=THIS_FOLDER input=TEXTS output=PREDICTIONS\n\n"
+        f"## Scores\n\nStrict micro-F1 by the official rule of MultiClinNER.\n\n"
+        f"{as_markdown(scores)}\n\n## Made from\n\n{as_markdown(facts)}\n\n"
+        "## Limits\n\nFor research. Not a medical device: every mention needs a human reader "
+        "before it decides anything about a patient. Texts of other languages or kinds than those "
+        "named above will be read worse.\n"
+    )

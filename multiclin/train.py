@@ -1,0 +1,296 @@
+"""One training run: corpus -> split -> subwords -> store -> model -> fit -> scores -> bundle.
+
+`train` reads as the list of its steps. A run leaves everything in its folder (DESIGN section 4):
+checkpoints, bundle, metrics, predictions, split and report. Nothing is written over an older run.
+"""
+
+from __future__ import annotations
+
+import logging
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from multiclin import __version__
+from multiclin.bundle import Model, Recipe, load_model, new_model, save_bundle
+from multiclin.ceiling import Ceiling
+from multiclin.corpus.source import Corpus
+from multiclin.corpus.splits import describe_overlaps, save_split
+from multiclin.datamodule import Loading, NerDataModule, Splitting, vocabulary
+from multiclin.encoder import Subwords, scratch_config
+from multiclin.errors import CheckpointError, OutputError
+from multiclin.module import NerModule, Scored
+from multiclin.output import write_json, write_predictions
+from multiclin.report import ceiling_table, model_card, score_table, write_report
+
+log = logging.getLogger(__name__)
+
+
+def train(config: DictConfig) -> float | None:
+    """Train one model as configured.
+
+    Returns:
+        The monitored score of the best checkpoint, which is what a search maximises; None where
+        nothing was validated.
+
+    Raises:
+        MulticlinError: The corpus, a setting, a checkpoint or a place for output is wrong.
+    """
+    resumed = find_checkpoint(config)
+    config.run_dir = str(run_folder(config, resumed))
+    pl.seed_everything(config.seed, workers=True, verbose=False)
+    corpus = open_corpus(config)
+    data = open_data(config, corpus)
+    module = make_module(config, data.model)
+    ceilings = data.ceilings()
+    log.info("documents read\n%s", corpus.overview() if corpus.reports else f"from {data.folder}")
+    log.info("the best that can be reached\n%s", ceiling_table(ceilings))
+    if leaks := data.leaks():
+        log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
+    trainer = make_trainer(config, validated=bool(data.split["validation"]))
+    fit(trainer, module, data, resumed, config)
+    return finish(config, trainer, module, data, ceilings)
+
+
+def find_checkpoint(config: DictConfig) -> Path | None:
+    """The checkpoint to go on from; None for a fresh start."""
+    asked = config.ckpt_path
+    if asked is None:
+        return None
+    if asked != "last":
+        if not Path(asked).is_file():
+            raise CheckpointError(f"ckpt_path={asked} is not there; give a .ckpt file, or last")
+        return Path(asked)
+    here = Path(config.run_dir)
+    found = [here / "checkpoints" / "last.ckpt"]
+    found += sorted(here.parent.glob("*/checkpoints/last.ckpt"), reverse=True)
+    for path in found:
+        if path.is_file():
+            return path
+    raise CheckpointError(
+        f"ckpt_path=last: no run in {here.parent} has a checkpoints/last.ckpt; start without it"
+    )
+
+
+def run_folder(config: DictConfig, resumed: Path | None) -> Path:
+    """Where this run's files go: its own folder, or that of the run that it continues."""
+    folder = resumed.parent.parent if resumed else Path(config.run_dir)
+    if (folder / "model").exists():
+        raise OutputError(
+            f"{folder} holds a finished run; start a new one (with weights={folder}/model to go "
+            "on from its weights)"
+        )
+    if not resumed and (folder / "checkpoints").exists():
+        raise OutputError(
+            f"{folder} holds an unfinished run; continue it with hydra.run.dir={folder} "
+            "ckpt_path=last, or choose another hydra.run.dir"
+        )
+    return folder
+
+
+def open_corpus(config: DictConfig) -> Corpus:
+    """The corpus of the config; a sample corpus is generated at first use."""
+    root = Path(config.data.root)
+    if config.data.sample is not None and not root.exists():
+        from multiclin.corpus.sample import generate
+
+        log.info("generating the sample corpus in %s", root)
+        generate(root, **OmegaConf.to_container(config.data.sample))  # type: ignore[arg-type]
+    languages = _plain(config.languages) or "all"
+    labels = dict(config.entity.labels)
+    corpus = Corpus(root, labels, languages, config.data.discontinuous)
+    log.info("%d annotated sets in %s", len(corpus.sets), root)
+    return corpus
+
+
+def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
+    """The model, untrained, and the tokenised corpus, split."""
+    cache = Path(config.data.cache)
+    chosen = config.data.validation
+    splitting = Splitting(
+        chosen.share,
+        chosen.seed,
+        _plain(chosen.evaluate_on),
+        Path(chosen.ids) if chosen.ids else None,
+        chosen.keep_translations,
+    )
+    model = make_model(config, corpus, splitting, cache)
+    loading = Loading(
+        config.data.batch_size, config.data.evaluation_batch_size, config.seed, config.data.workers
+    )
+    data = NerDataModule(corpus, model, splitting, loading, cache)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: Path) -> Model:
+    """A model to train: from an encoder, from scratch, or from the weights of an older one."""
+    recipe = Recipe(
+        tuple(config.entity.labels.values()),
+        config.tagging.scheme,
+        config.head.name,
+        config.window.size,
+        config.window.overlap,
+        config.tagging.overlaps,
+        config.decoding.whole_words,
+        config.decoding.snapping,
+    )
+    fields = OmegaConf.to_container(config.model.config, resolve=True)
+    if config.weights is not None:
+        older = load_model(config.weights)
+        return Model(recipe, older.subwords, older.tagger)
+    if config.model.encoder is not None:
+        subwords = Subwords.load(config.model.encoder)
+        return new_model(recipe, subwords, encoder=config.model.encoder, overrides=fields)  # type: ignore[arg-type]
+    subwords = vocabulary(corpus, splitting, config.model.vocabulary, cache)
+    return new_model(recipe, subwords, config=scratch_config(fields, subwords))  # type: ignore[arg-type]
+
+
+def make_module(config: DictConfig, model: Model) -> NerModule:
+    """The LightningModule with optimizer and schedule."""
+    optim = config.optim
+    return NerModule(
+        model, instantiate(optim.optimizer), instantiate(optim.schedule), optim.weight_decay
+    )
+
+
+def make_trainer(config: DictConfig, *, validated: bool) -> pl.Trainer:
+    """The Trainer with its callbacks and loggers."""
+    trainer = config.trainer.copy()
+    if trainer.precision == "auto":
+        trainer.precision = best_precision(trainer.accelerator)
+    callbacks = config.callbacks.copy()
+    if not validated:
+        # Nothing to compare by: the best checkpoint is the last one.
+        callbacks = {role: node for role, node in callbacks.items() if role != "early_stopping"}
+        if "checkpoint" in callbacks:
+            callbacks["checkpoint"].monitor = None
+    return instantiate(  # type: ignore[no-any-return]
+        trainer,
+        callbacks=[instantiate(node) for node in callbacks.values() if node],
+        logger=[instantiate(node) for node in (config.logger or {}).values() if node],
+    )
+
+
+def best_precision(accelerator: str) -> str:
+    """bf16 arithmetic over fp32 weights where the device has it (DESIGN section 5)."""
+    if accelerator != "cpu" and torch.cuda.is_available():
+        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
+    able = torch.cpu.get_capabilities()
+    return "bf16-mixed" if able.get("avx512_bf16") or able.get("amx_bf16") else "32-true"
+
+
+def fit(
+    trainer: pl.Trainer,
+    module: NerModule,
+    data: NerDataModule,
+    resumed: Path | None,
+    config: DictConfig,
+) -> None:
+    """Train; on Ctrl-C say how to go on."""
+    try:
+        trainer.fit(
+            module,
+            datamodule=data,
+            ckpt_path=str(resumed) if resumed else None,
+            weights_only=True,
+        )
+    except SystemExit:
+        log.warning(
+            "stopped; go on with the same command and hydra.run.dir='%s' ckpt_path=last",
+            config.run_dir,
+        )
+        raise
+
+
+def finish(
+    config: DictConfig,
+    trainer: pl.Trainer,
+    module: NerModule,
+    data: NerDataModule,
+    ceilings: Mapping[str, Mapping[str, Ceiling]],
+) -> float | None:
+    """Score the best checkpoint, and write all that a run leaves."""
+    folder = Path(config.run_dir)
+    take_best(trainer, module)
+    metrics: dict[str, Any] = {
+        f"ceiling/{split}/{language}/{name}": value
+        for split, languages in ceilings.items()
+        for language, ceiling in languages.items()
+        for name, value in ceiling.figures().items()
+    }
+    scored: dict[str, list[Scored]] = {}
+    runs = {"validation": trainer.validate, "test": trainer.test}
+    for split, evaluate in runs.items():
+        if data.split[split]:
+            found = evaluate(module, dataloaders=data.documents_loader(split), verbose=False)
+            metrics |= {name: round(value, 6) for name, value in found[0].items()}
+            scored[split] = module.scored
+    if trainer.is_global_zero:
+        for split, documents in scored.items():
+            path = folder / "predictions" / f"{split}.tsv"
+            write_predictions([one.predicted for one in documents], path)
+        write_json(metrics, folder / "metrics.json")
+        save_split(folder / "split.json", data.headers())
+        about = provenance(config, data, metrics)
+        module.model.about.update(about)
+        save_bundle(module.model, folder / "model", model_card(module.model))
+        write_report(folder / "report.html", config.entity.name, scored, ceilings, about)
+        log.info("%s\n%s", folder, score_table(scored))
+    monitor = getattr(trainer.checkpoint_callback, "monitor", None)
+    return metrics.get(monitor) if monitor else None
+
+
+def take_best(trainer: pl.Trainer, module: NerModule) -> None:
+    """Put the weights of the best checkpoint into the module."""
+    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
+    if best:
+        state = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
+        module.load_state_dict(state["state_dict"])
+
+
+def provenance(
+    config: DictConfig, data: NerDataModule, metrics: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What the bundle says of where it comes from."""
+    packages = ("torch", "transformers", "tokenizers", "pytorch-lightning")
+    return {
+        "entity": config.entity.name,
+        "encoder": config.model.encoder or f"{config.model.name}, from scratch",
+        "data": {
+            "digest": data.corpus.digest,
+            "languages": data.corpus.spoken,
+            "documents": {split: len(numbers) for split, numbers in data.split.items()},
+        },
+        "training": {
+            "seed": config.seed,
+            "epochs": config.trainer.max_epochs,
+            "batch_size": config.data.batch_size,
+            "accumulation": config.trainer.accumulate_grad_batches,
+            "learning_rate": config.optim.learning_rate,
+            "weight_decay": config.optim.weight_decay,
+            "warmup_ratio": config.optim.warmup_ratio,
+        },
+        "scores": {
+            name: value for name, value in metrics.items() if not name.startswith("ceiling/")
+        },
+        "versions": {
+            "multiclin": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+    }
+
+
+def _plain(value: Any) -> str | Sequence[str] | None:  # noqa: ANN401 - a config's value
+    if OmegaConf.is_config(value):
+        return list(value)
+    return value  # type: ignore[no-any-return]

@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 
 from multiclin.batch import Collate
 from multiclin.decoding import Assembler, Decoder
-from multiclin.encoder import Subwords, build_encoder, load_encoder, positions
+from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
 from multiclin.errors import CheckpointError, ConfigError, OutputError
 from multiclin.files import atomic_folder
 from multiclin.heads import Tagger, make_head
@@ -184,7 +184,8 @@ def save_bundle(model: Model, folder: Path, card: str) -> None:
     if folder.exists():
         raise OutputError(f"{folder} exists already; choose another place for the bundle")
     with atomic_folder(folder) as building:
-        model.tagger.encoder.save_pretrained(building)  # type: ignore[operator]
+        with quiet():
+            model.tagger.encoder.save_pretrained(building)  # type: ignore[operator]
         model.subwords.save(building)
         if weights := model.tagger.heads.state_dict():
             save_file(weights, building / "heads.safetensors")

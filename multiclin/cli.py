@@ -71,10 +71,10 @@ def _train(config: DictConfig) -> object:
     return train(config)
 
 
-def _predict(config: DictConfig) -> object:
+def _predict(config: DictConfig) -> None:
     from multiclin.predict import predict
 
-    return predict(config)
+    predict(config)
 
 
 def _evaluate(config: DictConfig) -> None:

@@ -164,13 +164,14 @@ def load_encoder(
     folder = _local(source, ["config.json", "*.safetensors", "*.safetensors.index.json"])
     config = _config(folder, tags, overrides)
     try:
-        with _quiet():
+        with quiet():
             model = AutoModelForTokenClassification.from_pretrained(
                 folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
             )
     except (OSError, ValueError, KeyError) as error:
         raise EncoderError(f"model.encoder={source} cannot be loaded: {error}") from error
-    return model  # type: ignore[no-any-return]
+    # transformers hands a pretrained model over in evaluation mode: dropout would stay off.
+    return model.train()  # type: ignore[no-any-return]
 
 
 def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) -> PreTrainedModel:
@@ -189,7 +190,7 @@ def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) 
         fields.pop(key, None)
     if "id2label" in fields:
         fields["id2label"] = {int(i): name for i, name in fields["id2label"].items()}
-    with _quiet():
+    with quiet():
         made = AutoConfig.for_model(fields.pop("model_type"), **fields)
         return AutoModelForTokenClassification.from_config(made)  # type: ignore[no-any-return, no-untyped-call]
 
@@ -276,14 +277,14 @@ def _converted(folder: Path) -> dict[str, str]:
         return {path.name: path.read_text("utf-8") for path in Path(made).glob("*.json")}
 
 
-class _quiet:  # noqa: N801 - reads as a statement
-    """No bars and no report of the fresh classifier's missing weights while a model loads."""
+class quiet:  # noqa: N801 - reads as a statement
+    """No bars, and no report of the fresh classifier's missing weights, within the block."""
 
     def __enter__(self) -> None:
         from transformers.utils import logging
 
         self._level = logging.get_verbosity()
-        logging.set_verbosity(logging.ERROR)
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         logging.disable_progress_bar()  # type: ignore[no-untyped-call]
 
     def __exit__(self, *_: object) -> None:

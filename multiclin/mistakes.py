@@ -50,7 +50,9 @@ def explain(error: Exception, config_dir: Path) -> ConfigError:
         case InstantiationException(), _:
             return mistake(_sentence(error), _ALLOWED)
         case _, (ConfigAttributeError() | ConfigKeyError()) as unknown:
-            return _unknown_key(unknown, config_dir)
+            # "Could not override 'a.b'": the whole key, where OmegaConf names the first bad part.
+            key = str(error).partition("'")[2].partition("'")[0] or str(unknown.full_key)
+            return _unknown_key(key, unknown, config_dir)
         case (_, OmegaConfBaseException() as found) | (OmegaConfBaseException() as found, _):
             where = f"{found.full_key}: " if found.full_key else ""
             return mistake(f"{where}{_sentence(found)}", _MORE)
@@ -67,9 +69,8 @@ def _unknown_option(path: str, options: Sequence[str], config_dir: Path) -> Conf
     return mistake(f"{group}={option}: there is no {option} in the group {group}", hint)
 
 
-def _unknown_key(error: OmegaConfBaseException, config_dir: Path) -> ConfigError:
+def _unknown_key(key: str, error: OmegaConfBaseException, config_dir: Path) -> ConfigError:
     """Explain `optim.learnin_rate=1`: the config has no such key."""
-    key = str(error.full_key)
     groups = [path.relative_to(config_dir) for path in config_dir.rglob("*") if path.is_dir()]
     names = {path.as_posix() for path in groups}
     if error.parent_node is not None:

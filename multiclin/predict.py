@@ -14,8 +14,6 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import pytorch_lightning as pl
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
@@ -31,6 +29,7 @@ from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.files import read_text
 from multiclin.module import NerModule
 from multiclin.output import Spool
+from multiclin.running import make_trainer
 from multiclin.windows import Tokenized
 
 log = logging.getLogger(__name__)
@@ -49,14 +48,7 @@ def predict(config: DictConfig) -> None:
     spool = Spool(Path(config.output), tuple(config.formats), config.overwrite)
     model = load(config)
     texts = Texts(Path(config.input), model.subwords)
-    from multiclin.train import best_precision
-
-    trainer = config.trainer.copy()
-    if trainer.precision == "auto":
-        trainer.precision = best_precision(trainer.accelerator)
-    runner: pl.Trainer = instantiate(
-        trainer, callbacks=[PredictionWriter(model, spool)], logger=False
-    )
+    runner = make_trainer(config.trainer, [PredictionWriter(model, spool)], [])
     stream = WindowStream(
         texts,
         model.collate,

@@ -29,6 +29,7 @@ from multiclin.errors import CheckpointError, OutputError
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
 from multiclin.report import ceiling_table, model_card, score_table, write_report
+from multiclin.running import make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ def train(config: DictConfig) -> float | None:
     log.info("the best that can be reached\n%s", ceiling_table(ceilings))
     if leaks := data.leaks():
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
-    trainer = make_trainer(config, validated=bool(data.split["validation"]))
+    trainer = trainer_of(config, validated=bool(data.split["validation"]))
     fit(trainer, module, data, resumed, config)
     return finish(config, trainer, module, data, ceilings)
 
@@ -162,30 +163,17 @@ def make_module(config: DictConfig, model: Model) -> NerModule:
     )
 
 
-def make_trainer(config: DictConfig, *, validated: bool) -> pl.Trainer:
+def trainer_of(config: DictConfig, *, validated: bool) -> pl.Trainer:
     """The Trainer with its callbacks and loggers."""
-    trainer = config.trainer.copy()
-    if trainer.precision == "auto":
-        trainer.precision = best_precision(trainer.accelerator)
-    callbacks = config.callbacks.copy()
+    nodes = {role: node for role, node in config.callbacks.items() if node is not None}
     if not validated:
         # Nothing to compare by: the best checkpoint is the last one.
-        callbacks = {role: node for role, node in callbacks.items() if role != "early_stopping"}
-        if "checkpoint" in callbacks:
-            callbacks["checkpoint"].monitor = None
-    return instantiate(  # type: ignore[no-any-return]
-        trainer,
-        callbacks=[instantiate(node) for node in callbacks.values() if node],
-        logger=[instantiate(node) for node in (config.logger or {}).values() if node],
-    )
-
-
-def best_precision(accelerator: str) -> str:
-    """bf16 arithmetic over fp32 weights where the device has it (DESIGN section 5)."""
-    if accelerator != "cpu" and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    able = torch.cpu.get_capabilities()
-    return "bf16-mixed" if able.get("avx512_bf16") or able.get("amx_bf16") else "32-true"
+        nodes.pop("early_stopping", None)
+        if "checkpoint" in nodes:
+            nodes["checkpoint"].monitor = None
+    callbacks = [instantiate(node) for node in nodes.values()]
+    loggers = [instantiate(node) for node in (config.logger or {}).values() if node is not None]
+    return make_trainer(config.trainer, callbacks, loggers)
 
 
 def fit(

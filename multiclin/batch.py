@@ -30,7 +30,7 @@ MULTIPLE = 8
 """Batches are padded to a multiple of this many tokens, which matrix units like."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Batch:
     """Windows, padded on the right.
 
@@ -82,22 +82,24 @@ class Collate:
     def __call__(self, pieces: Sequence[Piece]) -> Batch:
         """A batch of the pieces, in their order."""
         head, tail = len(self.prefix), len(self.suffix)
-        longest = max(len(ids) for ids, _ in pieces) + head + tail
-        length = -(-longest // MULTIPLE) * MULTIPLE
-        ids = torch.full((len(pieces), length), self.pad, dtype=torch.int64)
-        mask = torch.zeros((len(pieces), length), dtype=torch.int64)
+        longest = max(1, head + max(len(text) for text, _ in pieces) + tail)
+        length = math.ceil(longest / MULTIPLE) * MULTIPLE
+        ids = np.full((len(pieces), length), self.pad, dtype=np.int64)
+        mask = np.zeros_like(ids)
         first = pieces[0][1]
-        tags = None
-        if first is not None:
-            tags = torch.full((len(pieces), len(first), length), IGNORED, dtype=torch.int64)
-        for row, (text, labels) in enumerate(pieces):
+        tags = None if first is None else np.full((len(ids), len(first), length), IGNORED)
+        for row, (text, gold) in enumerate(pieces):
             end = head + len(text)
-            whole = np.concatenate([self.prefix, text, self.suffix]).astype(np.int64)
-            ids[row, : end + tail] = torch.from_numpy(whole)
+            ids[row, :head], ids[row, head:end] = self.prefix, text
+            ids[row, end : end + tail] = self.suffix
             mask[row, : end + tail] = 1
-            if tags is not None and labels is not None:
-                tags[row, :, head:end] = torch.from_numpy(np.asarray(labels, dtype=np.int64))
-        return Batch(ids, mask, tags)
+            if tags is not None and gold is not None:
+                tags[row, :, head:end] = gold
+        return Batch(
+            torch.from_numpy(ids),
+            torch.from_numpy(mask),
+            None if tags is None else torch.from_numpy(tags),
+        )
 
 
 class TrainingWindows(Dataset[Piece]):
@@ -137,10 +139,13 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
     Windows are shuffled, taken in pools of `POOL` batches, sorted by length inside a pool, cut into
     batches, and the batches are shuffled: an epoch's order depends on the seed and its number only.
+    Every window comes once per epoch over all processes. The last pool is cut evenly, so there is
+    no last batch of one window that weighs as much as a full one; only where a step is left with
+    fewer windows than processes (`size` 1, a handful of windows) is one of them given out twice.
 
     Args:
         lengths: Tokens of each window.
-        size: Windows per batch on one process.
+        size: Windows per batch on one process; fewer where the last pool does not divide.
         seed: Seed of the shuffling.
         rank: This process.
         world: Number of processes; every one gets the same number of batches.
@@ -165,6 +170,11 @@ class LengthGroupedBatches(Sampler[list[int]]):
         """Choose the epoch's order (Lightning calls this before each one)."""
         self.epoch = epoch
 
+    @property
+    def sampler(self) -> LengthGroupedBatches:
+        """Where Lightning looks for the `set_epoch` of a batch sampler."""
+        return self
+
     def __len__(self) -> int:
         return math.ceil(len(self.lengths) / (self.size * self.world))
 
@@ -176,10 +186,10 @@ class LengthGroupedBatches(Sampler[list[int]]):
         steps: list[npt.NDArray[np.int64]] = []
         for pool in pools:
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
-            steps += [by_length[i : i + joint] for i in range(0, len(pool), joint)]
+            steps += np.array_split(by_length, math.ceil(len(pool) / joint))
         for step in generator.permutation(len(steps)):
-            # A last short step is shared out as far as it goes; no process is left without one.
             mine = steps[step][self.rank :: self.world]
+            # No process is left without a batch: the others would wait for it for ever.
             yield (mine if len(mine) else steps[step][:1]).tolist()
 
 

@@ -80,8 +80,11 @@ def _predict(config: DictConfig) -> None:
 def _evaluate(config: DictConfig) -> None:
     from multiclin.evaluate import evaluate, publish
 
+    # An entity is a group here too: Hydra takes `entity=...` for an option of conf/entity/.
+    labels = list(config.entity.labels.values()) if config.entity else []
+    label = labels[0] if len(labels) == 1 else None
     native = Path(config.native) if config.native else None
-    report = evaluate(Path(config.gold), Path(config.pred), config.entity, native)
+    report = evaluate(Path(config.gold), Path(config.pred), label, native)
     publish(report, Path(config.output) if config.output else None)
 
 

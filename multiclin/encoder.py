@@ -12,7 +12,8 @@ so a trained model with a linear head opens in transformers unchanged.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,12 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 SPECIALS = ("<s>", "</s>", "<unk>", "<pad>", "<mask>")
-MODEL_FILES = ("config.json", "model.safetensors")
+
+SHIFTED = (
+    *("camembert", "data2vec-text", "ibert", "longformer", "mpnet"),
+    *("roberta", "roberta-prelayernorm", "xlm-roberta", "xlm-roberta-xl"),
+)
+"""Model types that count positions from the padding id on, RoBERTa's family."""
 
 
 class Subwords:
@@ -42,6 +48,9 @@ class Subwords:
         prefix: Ids that stand before the text of every window.
         suffix: Ids that stand after it.
         pad: Id that fills a batch.
+
+    Raises:
+        EncoderError: There is no `tokenizer.json`, or it is broken.
     """
 
     def __init__(self, files: Mapping[str, str]) -> None:
@@ -52,7 +61,13 @@ class Subwords:
                 "offsets; convert it with transformers' AutoTokenizer(...).save_pretrained(DIR) "
                 "and use that directory"
             )
-        self._backend = tokenizers.Tokenizer.from_str(self.files["tokenizer.json"])
+        try:
+            self._backend = tokenizers.Tokenizer.from_str(self.files["tokenizer.json"])
+        except Exception as error:  # tokenizers raises nothing more special
+            raise EncoderError(
+                f"the encoder's tokenizer.json is broken ({error}); copy it again (a git clone "
+                "without git-lfs leaves a pointer in its place)"
+            ) from error
         # A saved tokenizer can carry max_length and padding: both would silently change the text.
         self._backend.no_truncation()
         self._backend.no_padding()
@@ -62,7 +77,7 @@ class Subwords:
     @classmethod
     def load(cls, source: str | Path) -> Subwords:
         """From a directory or the hub. Raises EncoderError where there is none."""
-        folder = _local(source, ["tokenizer*", "special_tokens_map.json", "*.txt", "*.model"])
+        folder = _local(source, ["*.json", "*.txt", "*.model"])
         names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
         found = {n: (folder / n).read_text("utf-8") for n in names if (folder / n).is_file()}
         if "tokenizer.json" not in found:
@@ -71,7 +86,10 @@ class Subwords:
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary: int) -> Subwords:
-        """A byte-fallback BPE vocabulary learned from texts; the same texts give the same one."""
+        """A BPE vocabulary learned from texts; the same texts give the same one.
+
+        A character that no text holds becomes `<unk>`, one for each, with its own offsets.
+        """
         from tokenizers import decoders, models, pre_tokenizers, processors, trainers
 
         backend = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
@@ -138,11 +156,10 @@ class Subwords:
 
     def _pad_id(self) -> int:
         config = json.loads(self.files.get("tokenizer_config.json", "{}"))
-        token = config.get("pad_token") or config.get("eos_token")
-        if isinstance(token, Mapping):
-            token = token["content"]
+        token = config.get("pad_token") or config.get("eos_token") or ""
+        content = token["content"] if isinstance(token, Mapping) else token
         # Attention masks hide the padding, so any id is right where none is declared.
-        return self.id_of(str(token)) or 0
+        return self.id_of(content) or 0
 
 
 def load_encoder(
@@ -159,6 +176,7 @@ def load_encoder(
         EncoderError: There is no such encoder, or it cannot classify tokens.
     """
     import torch
+    from safetensors import SafetensorError
     from transformers import AutoModelForTokenClassification
 
     folder = _local(source, ["config.json", "*.safetensors", "*.safetensors.index.json"])
@@ -168,7 +186,7 @@ def load_encoder(
             model = AutoModelForTokenClassification.from_pretrained(
                 folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
             )
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise EncoderError(f"model.encoder={source} cannot be loaded: {error}") from error
     # transformers hands a pretrained model over in evaluation mode: dropout would stay off.
     return model.train()  # type: ignore[no-any-return]
@@ -180,6 +198,9 @@ def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) 
     Args:
         config: The fields, `model_type` among them.
         tags: Output names; None where the fields hold them (`id2label`).
+
+    Raises:
+        EncoderError: The fields are not those of a token classifier.
     """
     from transformers import AutoConfig, AutoModelForTokenClassification
 
@@ -190,18 +211,26 @@ def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) 
         fields.pop(key, None)
     if "id2label" in fields:
         fields["id2label"] = {int(i): name for i, name in fields["id2label"].items()}
-    with quiet():
-        made = AutoConfig.for_model(fields.pop("model_type"), **fields)
-        return AutoModelForTokenClassification.from_config(made)  # type: ignore[no-any-return, no-untyped-call]
+    try:
+        with quiet():
+            made = AutoConfig.for_model(fields.pop("model_type"), **fields)
+            return AutoModelForTokenClassification.from_config(made)  # type: ignore[no-any-return, no-untyped-call]
+    except (KeyError, TypeError, ValueError) as error:
+        raise EncoderError(
+            f"model.config (model_type={config.get('model_type')}) makes no encoder: "
+            f"{str(error)[:200]}"
+        ) from error
 
 
 def scratch_config(architecture: Mapping[str, Any], subwords: Subwords) -> dict[str, Any]:
-    """Fields of a small encoder's config, completed with the ids of its own vocabulary."""
+    """Fields of a new encoder's config, completed with the ids of its own vocabulary."""
     start, stop = subwords.prefix[0], subwords.suffix[0]
-    ids = {"bos_token_id": start, "cls_token_id": start, "eos_token_id": stop, "sep_token_id": stop}
     return {
-        **dict(architecture),
-        **ids,
+        **architecture,
+        "bos_token_id": start,
+        "cls_token_id": start,
+        "eos_token_id": stop,
+        "sep_token_id": stop,
         "pad_token_id": subwords.pad,
         "vocab_size": len(subwords),
     }
@@ -209,10 +238,10 @@ def scratch_config(architecture: Mapping[str, Any], subwords: Subwords) -> dict[
 
 def positions(config: PretrainedConfig) -> int:
     """Longest sequence that an encoder can read, special tokens included."""
-    limit = int(getattr(config, "max_position_embeddings", 0) or 1 << 30)
-    # RoBERTa's family counts positions from the padding id on: two fewer are usable.
-    shifted = config.model_type in {"roberta", "xlm-roberta", "camembert", "xlm-roberta-xl"}
-    return limit - int(config.pad_token_id) - 1 if shifted else limit
+    limit = int(getattr(config, "max_position_embeddings", None) or 0)
+    if limit <= 0:  # Relative positions, as in T5 and XLNet.
+        return 1 << 30
+    return limit - int(config.pad_token_id) - 1 if config.model_type in SHIFTED else limit
 
 
 def _labels(tags: Sequence[str]) -> dict[str, Any]:
@@ -251,7 +280,7 @@ def _local(source: str | Path, patterns: list[str]) -> Path:
         f"hub. With network elsewhere: `hf download {source} --local-dir DIR`, copy DIR here "
         "and say model.encoder=DIR; or train without a pretrained encoder: model=tiny|small"
     )
-    if folder.is_absolute() or str(source).count("/") != 1:
+    if folder.is_absolute() or str(source).count("/") > 1:
         raise EncoderError(advice)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
@@ -277,18 +306,16 @@ def _converted(folder: Path) -> dict[str, str]:
         return {path.name: path.read_text("utf-8") for path in Path(made).glob("*.json")}
 
 
-class quiet:  # noqa: N801 - reads as a statement
+@contextmanager
+def quiet() -> Iterator[None]:
     """No bars, and no report of the fresh classifier's missing weights, within the block."""
+    from transformers.utils import logging
 
-    def __enter__(self) -> None:
-        from transformers.utils import logging
-
-        self._level = logging.get_verbosity()
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-
-    def __exit__(self, *_: object) -> None:
-        from transformers.utils import logging
-
-        logging.set_verbosity(self._level)
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
         logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -20,13 +20,11 @@ from torch.utils.data import DataLoader
 from multiclin.batch import WindowStream
 from multiclin.bundle import Model, load_model
 from multiclin.callbacks import PredictionWriter
-from multiclin.corpus.jsonl import read_documents
-from multiclin.corpus.release import case_of, find_texts
+from multiclin.corpus.texts import Texts
 from multiclin.datamodule import Loading
 from multiclin.document import Document
 from multiclin.encoder import Subwords
 from multiclin.errors import ConfigError, CorpusError, Problem
-from multiclin.files import read_text
 from multiclin.module import NerModule
 from multiclin.output import Spool
 from multiclin.running import make_trainer
@@ -47,7 +45,7 @@ def predict(config: DictConfig) -> None:
     """
     spool = Spool(Path(config.output), tuple(config.formats), config.overwrite)
     model = load(config)
-    texts = Texts(Path(config.input), model.subwords)
+    texts = TokenizedTexts(Texts(Path(config.input)), model.subwords)
     runner = make_trainer(config.trainer, [PredictionWriter(model, spool)], [])
     stream = WindowStream(
         texts,
@@ -76,49 +74,25 @@ def load(config: DictConfig) -> Model:
     return replace(model, recipe=replace(model.recipe, **changes))
 
 
-class Texts:
-    """The texts at a path for `WindowStream`, tokenised as they are asked for.
+class TokenizedTexts:
+    """Texts for `WindowStream`, tokenised as they are asked for.
 
     Args:
-        path: A folder of .txt, a .txt, or a .jsonl.
+        texts: The texts.
         subwords: The tokenizer.
-
-    Raises:
-        CorpusError: There is no such path, or no text in it.
     """
 
-    def __init__(self, path: Path, subwords: Subwords) -> None:
-        self.path, self.subwords = path, subwords
-        if not path.exists():
-            raise CorpusError([Problem(path, 0, "input does not exist")])
-        self.files = [] if self._is_jsonl else list(find_texts(path))
-        stems = [file.stem for file in self.files]
-        self.ambiguous = {stem for stem in stems if stems.count(stem) > 1}
-
-    @property
-    def _is_jsonl(self) -> bool:
-        return self.path.suffix == ".jsonl"
+    def __init__(self, texts: Texts, subwords: Subwords) -> None:
+        self.texts, self.subwords = texts, subwords
 
     def __call__(self, part: int, parts: int) -> Iterator[Tokenized]:
         """Every `parts`-th document from `part` on."""
-        found: Iterator[Document | Problem] = map(self._read, self.files[part::parts])
-        if self._is_jsonl:
-            found = islice(read_documents(self.path), part, None, parts)
+        found = self.texts.read(part, parts)
         while chunk := list(islice(found, CHUNK)):
             documents = [one for one in chunk if isinstance(one, Document)]
             tokenized = iter(self.subwords.tokenize(documents))
             for one in chunk:
                 yield next(tokenized) if isinstance(one, Document) else _unreadable(one)
-
-    def _read(self, file: Path) -> Document | Problem:
-        try:
-            text = read_text(file)
-        except CorpusError as error:
-            return error.problems[0]
-        name = file.stem
-        if name in self.ambiguous:
-            name = file.relative_to(self.path).with_suffix("").as_posix()
-        return Document(name, text, case=case_of(file.stem))
 
 
 def _unreadable(problem: Problem) -> Tokenized:

@@ -91,6 +91,7 @@ class Store:
         self.folder = folder
         self.about: dict[str, Any] = json.loads((folder / "about.json").read_text("utf-8"))
         self.labels: tuple[str, ...] = tuple(self.about["labels"])
+        self._arrays: dict[str, npt.NDArray[Any]] = {}
 
     def __reduce__(self) -> tuple[type[Store], tuple[Path]]:
         return Store, (self.folder,)
@@ -144,18 +145,17 @@ class Store:
         return self._decoded(*self._array("index")[number : number + 2, 1].tolist())
 
     def _decoded(self, first: int, end: int) -> str:
-        return self._array("text")[first:end].tobytes().decode("utf-8", "surrogatepass")
+        return self._array("text")[first:end].tobytes().decode()
 
     def _array(self, name: str) -> npt.NDArray[Any]:
-        arrays: dict[str, npt.NDArray[Any]] = self.__dict__.setdefault("_arrays", {})
-        if name not in arrays:
+        if name not in self._arrays:
             path, kind = self.folder / f"{name}.bin", ARRAYS[name]
             width = {"tags": len(self.labels), "spans": 3, "index": 3}.get(name)
             flat: npt.NDArray[Any] = np.empty(0, kind)
             if path.stat().st_size:
                 flat = np.memmap(path, dtype=kind, mode="r")
-            arrays[name] = flat.reshape(-1, width) if width else flat
-        return arrays[name]
+            self._arrays[name] = flat.reshape(-1, width) if width else flat
+        return self._arrays[name]
 
     @classmethod
     def open_or_build(
@@ -210,7 +210,7 @@ class _Writer:
     def _append(self, one: Tokenized, files: Mapping[str, IO[bytes]]) -> None:
         self._index(files["index"])
         labels = self.tagging.labels
-        text = one.document.text.encode("utf-8", "surrogatepass")
+        text = one.document.text.encode()
         spans = [
             (span.start, span.end, labels.index(span.label))
             for span in one.document.spans

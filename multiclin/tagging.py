@@ -119,7 +119,7 @@ class Scheme:
 
         Args:
             length: Number of tokens.
-            ranges: Disjoint half-open token ranges of the mentions.
+            ranges: Disjoint half-open token ranges of the mentions, none empty.
 
         Returns:
             Tag numbers, shape (length,).
@@ -203,8 +203,9 @@ def token_ranges(
     """Half-open ranges of the tokens that share a character with each mention.
 
     Args:
-        starts: First character of each token, ascending, shape (tokens,). No token is empty.
-        ends: One past its last character, ascending.
+        starts: First character of each token, ascending, shape (tokens,).
+        ends: One past its last character, ascending. An empty token only counts strictly inside a
+            mention.
         spans: Mentions; the range of one that meets no token is empty (first == end).
     """
     firsts = np.searchsorted(ends, [span.start for span in spans], side="right")
@@ -291,33 +292,32 @@ def best_paths(
     Returns:
         Per sequence the tag numbers, shape (length,).
     """
-    order = sorted(range(len(emissions)), key=lambda i: -len(emissions[i]))
-    lengths = [len(emissions[i]) for i in order]
     paths: list[Ints] = [np.empty(0, dtype=np.int64)] * len(emissions)
-    if not lengths or not lengths[0]:
+    # Sequences stand in order of falling length: at step t the first running[t] ones go on.
+    filled = (i for i in range(len(emissions)) if len(emissions[i]))
+    order = sorted(filled, key=lambda i: -len(emissions[i]))
+    if not order:
         return paths
-    tags = emissions[order[0]].shape[1]
-    scores = np.zeros((lengths[0], len(order), tags), dtype=np.float32)  # (T, N, K)
-    inside = np.zeros((lengths[0], len(order)), dtype=np.bool_)  # (T, N)
+    lengths = np.array([len(emissions[i]) for i in order])
+    longest, tags = emissions[order[0]].shape
+    running = np.searchsorted(-lengths, -np.arange(longest)).tolist()
+    scores = np.zeros((longest, len(order), tags), dtype=np.float32)  # (T, N, K)
+    inside = np.zeros((longest, len(order)), dtype=np.int8)  # (T, N)
     for row, i in enumerate(order):
         scores[: lengths[row], row] = emissions[i]
         inside[: lengths[row], row] = joined[i]
     steps = np.stack([transitions.between, transitions.inside])  # (2, K, K)
-    # Sequences stand in order of falling length: at step t the first active[t] ones still run.
-    active = np.searchsorted(-np.array(lengths), -np.arange(lengths[0]), side="left")
-    scores[0] += transitions.start
+    # fp64: the sum over a long text would swallow the last digits of an emission.
+    best = transitions.start + scores[0].astype(np.float64)  # (N, K)
     came_from = np.zeros(scores.shape, dtype=np.int8)
-    for t in range(1, lengths[0]):
-        n = active[t]
-        reach = scores[t - 1, :n, :, None] + steps[inside[t, :n].astype(np.int8)]  # (N, K, K)
+    for t, n in enumerate(running[1:], start=1):
+        reach = best[:n, :, None] + steps[inside[t, :n]]  # (n, K, K)
         came_from[t, :n] = reach.argmax(axis=1)
-        scores[t, :n] += reach.max(axis=1)
+        best[:n] = reach.max(axis=1) + scores[t, :n]
+    lasts = (best + transitions.end).argmax(axis=1).tolist()
     for row, i in enumerate(order):
-        length = lengths[row]
-        path = np.zeros(length, dtype=np.int64)
-        if length:
-            path[-1] = (scores[length - 1, row] + transitions.end).argmax()
-        for t in range(length - 1, 0, -1):
-            path[t - 1] = came_from[t, row, path[t]]
-        paths[i] = path
+        path = [lasts[row]]
+        for before in came_from[lengths[row] - 1 : 0 : -1, row].tolist():
+            path.append(before[path[-1]])
+        paths[i] = np.array(path[::-1], dtype=np.int64)
     return paths

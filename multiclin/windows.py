@@ -23,7 +23,7 @@ IGNORED = -1
 """Tag number of a token that carries no label: white space, or a label without gold."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tokenized:
     """A document as subwords.
 
@@ -100,10 +100,10 @@ class Windowing:
         Example:
             room 6, overlap 2, 11 tokens: (0, 6), (4, 10), (8, 11).
         """
-        step = self.room - self.overlap
-        last = max(0, -(-(tokens - self.room) // step))
         if not tokens:
             return []
+        step = self.room - self.overlap
+        last = max(0, -(-(tokens - self.room) // step))
         return [Window(i * step, min(i * step + self.room, tokens)) for i in range(last + 1)]
 
 
@@ -125,9 +125,9 @@ def edge_weights(window: Window, tokens: int) -> npt.NDArray[np.float32]:
 
 
 def split_mentions(windows: list[Window], ranges: list[tuple[int, int]]) -> int:
-    """How many of the mentions (token ranges) no window holds whole."""
+    """How many of the mentions (token ranges, an empty one is none) no window holds whole."""
     return sum(
-        not any(window.first <= first and end <= window.end for window in windows)
+        first < end and not any(window.first <= first and end <= window.end for window in windows)
         for first, end in ranges
     )
 
@@ -152,7 +152,7 @@ def trim_offsets(
     Returns:
         New arrays; where nothing is left, start == end.
     """
-    codes = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    codes = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
     blank = np.append(_IS_SPACE[codes], True)
     starts, ends = starts.copy(), ends.copy()
     while (lead := (starts < ends) & blank[starts]).any():

@@ -34,7 +34,16 @@ MODEL = (
     ["bundle"],
 )
 LIGHTNING = (["datamodule"], ["module"], ["callbacks"], ["report"])
-COMMANDS = (["hpo"], ["mistakes"], ["config"], ["train"], ["predict"], ["evaluate"], ["cli"])
+COMMANDS = (
+    ["hpo"],
+    ["mistakes"],
+    ["config"],
+    ["running"],
+    ["train"],
+    ["predict"],
+    ["evaluate"],
+    ["cli"],
+)
 
 ORDER = {
     room: place

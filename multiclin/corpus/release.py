@@ -1,4 +1,4 @@
-"""The sets of a MultiClinNER tree of any release, and plain folders of texts.
+"""The sets of a MultiClinNER tree of any release.
 
 A set is a folder `MultiClinNER-{language}-{split}-{entity}` with `txt/` in it, and gold in `ann/`
 or `tsv/` (FACTS 2). Later releases end the names in `_batch1`, which becomes part of the split:
@@ -11,9 +11,7 @@ together when the last file is done.
 
 from __future__ import annotations
 
-import os
 import re
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -24,6 +22,7 @@ from typing import Final, Literal
 
 from multiclin.corpus import ReadReport, settle_bom
 from multiclin.corpus.brat import read_ann
+from multiclin.corpus.texts import case_of, files_of, folders_of
 from multiclin.corpus.tsv import group_rows, read_rows, rows_without_text, spans_from_rows
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError, CorpusError, Problem
@@ -34,7 +33,6 @@ LAYOUT: Final = (
     "beside txt/, at any depth below the folder given"
 )
 _NAME: Final = re.compile(r"MultiClinNER-([^-]+)-(.+)-([^-]+?)(_batch\d+)?")
-_DOCUMENT: Final = re.compile(r"MultiClinNER-[^-]+-(.+)-[^-]+-(\d+)")
 # Other codes for a language, and the one that the corpus writes (FACTS 1).
 _LANGUAGE_ALIASES: Final = {"cs": "cz"}
 
@@ -78,7 +76,7 @@ def find_sets(root: Path) -> list[CorpusSet]:
         raise CorpusError([Problem(root, 0, f"no such folder; expected {LAYOUT}")])
     sets: dict[tuple[str, str, str], CorpusSet] = {}
     problems: list[Problem] = []
-    for folder in _folders(root):
+    for folder in folders_of(root):
         name = _NAME.fullmatch(folder.absolute().name)
         if not name or not (folder / "txt").is_dir():
             continue
@@ -99,34 +97,6 @@ def _gold(folder: Path) -> Literal["ann", "tsv", ""]:
     if any((folder / "ann").glob("*.ann")):
         return "ann"
     return "tsv" if any((folder / "tsv").glob("*.tsv")) else ""
-
-
-def _folders(root: Path) -> Iterator[Path]:
-    """`root` and every folder below it, links followed once, hidden and `__MACOSX` left out."""
-    seen: set[Path] = set()
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        if folder.resolve() in seen:
-            continue
-        seen.add(folder.resolve())
-        yield folder
-        try:
-            with os.scandir(folder) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir())
-        except OSError as error:
-            problem = Problem(folder, 0, f"cannot be read: {error.strerror}")
-            raise CorpusError([problem]) from error
-        waiting += [folder / name for name in reversed(names) if _is_visible(name)]
-
-
-def _is_visible(name: str) -> bool:
-    return not name.startswith(".") and name != "__MACOSX"
-
-
-def _files(folder: Path, suffix: str) -> list[Path]:
-    """The visible files of a folder with that suffix, sorted; none where there is no folder."""
-    return sorted(path for path in folder.glob(f"*{suffix}") if _is_visible(path.name))
 
 
 def select(
@@ -166,19 +136,6 @@ def _having(sets: list[CorpusSet], axis: str, wanted: str | Sequence[str]) -> li
     return [one for one in sets if getattr(one, axis) in values]
 
 
-def case_of(id: str) -> str:
-    """The case that a document id names: split and number, one in all languages and entities.
-
-    Example:
-        >>> case_of("MultiClinNER-en-train-disease-0001")
-        'train-0001'
-        >>> case_of("S0004-06142005000500011-1")
-        'S0004-06142005000500011-1'
-    """
-    match = _DOCUMENT.fullmatch(id)
-    return "-".join(match.groups()) if match else id
-
-
 def read_set(
     corpus_set: CorpusSet,
     *,
@@ -199,7 +156,7 @@ def read_set(
     """
     label = label or corpus_set.entity.upper()
     annotated = frozenset([label]) if corpus_set.has_gold else frozenset[str]()
-    paths = _files(corpus_set.folder / "txt", ".txt")
+    paths = files_of(corpus_set.folder / "txt", ".txt")
     stems = {path.stem for path in paths}
     mentions, problems = _GOLD[corpus_set.gold](corpus_set.folder, stems, {label}, discontinuous)
     for path in paths:
@@ -226,14 +183,14 @@ def _ann_gold(
         path = folder / "ann" / f"{stem}.ann"
         return read_ann(path, text, labels=labels, discontinuous=discontinuous)
 
-    lonely = [path for path in _files(folder / "ann", ".ann") if path.stem not in stems]
+    lonely = [path for path in files_of(folder / "ann", ".ann") if path.stem not in stems]
     return mentions, [Problem(path, 0, "no text of that name in txt/") for path in lonely]
 
 
 def _tsv_gold(
     folder: Path, stems: Set[str], labels: Set[str], _: str
 ) -> tuple[_Mentions, list[Problem]]:
-    path, *more = _files(folder / "tsv", ".tsv")
+    path, *more = files_of(folder / "tsv", ".tsv")
     if more:
         raise CorpusError([Problem(more[0], 0, f"a second table beside {path.name}; keep one")])
     grouped = group_rows(read_rows(path))
@@ -262,8 +219,8 @@ def read_sets(
     labels: Mapping[str, str] | None = None,
     discontinuous: str = "cover",
     reports: dict[CorpusSet, ReadReport] | None = None,
-) -> Iterator[Document]:
-    """The documents of several sets, one set after the other.
+) -> Iterator[tuple[CorpusSet, Document]]:
+    """The documents of several sets, each with its set, one set after the other.
 
     Args:
         sets: The sets.
@@ -281,7 +238,8 @@ def read_sets(
             reports[one] = report
         label = (labels or {}).get(one.entity)
         try:
-            yield from read_set(one, label=label, discontinuous=discontinuous, report=report)
+            for document in read_set(one, label=label, discontinuous=discontinuous, report=report):
+                yield one, document
         except CorpusError as error:
             problems += error.problems
     if problems:
@@ -333,42 +291,3 @@ def digest(sets: Iterable[CorpusSet]) -> str:
             total.update(f"{len(name)} {name} {len(content)} ".encode())
             total.update(content)
     return total.hexdigest()
-
-
-def find_texts(path: Path) -> Iterator[Path]:
-    """Every `.txt` at or below `path`, by relative path; a file gives itself.
-
-    Raises:
-        CorpusError: There is none.
-    """
-    if path.is_file():
-        yield path
-        return
-    folders = _folders(path) if path.is_dir() else []
-    found = [text for folder in folders for text in _files(folder, ".txt")]
-    if not found:
-        raise CorpusError([Problem(path, 0, "no .txt file here or in any folder below")])
-    yield from sorted(found, key=lambda text: text.relative_to(path).as_posix())
-
-
-def read_texts(path: Path) -> Iterator[Document]:
-    """The texts at or below `path` as documents without mentions, to be predicted.
-
-    The id is the name without suffix; where two folders hold the same name, it is the relative
-    path without suffix.
-
-    Raises:
-        CorpusError: After the last good document: every file that cannot be read; or there is none.
-    """
-    paths = list(find_texts(path))
-    stems = Counter(text.stem for text in paths)
-    problems: list[Problem] = []
-    for text in paths:
-        alone = stems[text.stem] == 1
-        id = text.stem if alone else text.relative_to(path).with_suffix("").as_posix()
-        try:
-            yield Document(id, read_text(text), case=case_of(text.stem))
-        except CorpusError as error:
-            problems += error.problems
-    if problems:
-        raise CorpusError(problems)

@@ -15,19 +15,20 @@ from pathlib import Path
 
 from multiclin.corpus import ReadReport
 from multiclin.corpus.release import (
+    LAYOUT,
     CorpusSet,
     digest,
     find_sets,
     normalise_language,
     overview,
-    read_set,
+    read_sets,
     select,
 )
 from multiclin.document import Document
-from multiclin.errors import ConfigError, CorpusError, Problem
+from multiclin.errors import ConfigError, CorpusError
 
 ROLES: Mapping[str, Sequence[str]] = {
-    "train": ("train",),
+    "train": ("train*",),
     "validation": ("dev*", "val*"),
     "test": ("test*",),
 }
@@ -61,9 +62,13 @@ class Corpus:
             ConfigError: A language or entity is not there.
         """
         known = [one for one in find_sets(self.root) if one.has_gold and role_of(one.split)]
-        chosen = select(known, languages=self.languages, entities=list(self.labels))
+        entities = list(self.labels)
+        chosen = select(known, languages=self.languages, entities=entities) if known else []
         if not any(role_of(one.split) == "train" for one in chosen):
-            raise CorpusError(f"data.root={self.root}: no annotated training set in it")
+            raise CorpusError(
+                f"data.root={self.root}: no annotated training set of {', '.join(entities)} in it; "
+                f"its training sets are the folders named {LAYOUT.partition('/')[0]}, split train"
+            )
         return chosen
 
     @cached_property
@@ -77,23 +82,19 @@ class Corpus:
         return sorted({one.language for one in self.sets})
 
     def documents(self) -> Iterator[tuple[str, Document]]:
-        """Role and document, in an order that only the files decide."""
-        problems: list[Problem] = []
+        """Role and document, in an order that only the files decide.
+
+        Raises:
+            CorpusError: After the last good document: every problem of all sets.
+        """
         order = list(ROLES)
-        for one in sorted(self.sets, key=lambda one: (order.index(role_of(one.split)), one)):
-            report = self.reports[one] = ReadReport()
-            documents = read_set(
-                one,
-                label=self.labels[one.entity],
-                discontinuous=self.discontinuous,
-                report=report,
-            )
-            try:
-                yield from ((role_of(one.split), document) for document in documents)
-            except CorpusError as error:
-                problems += error.problems
-        if problems:
-            raise CorpusError(problems)
+        read = read_sets(
+            sorted(self.sets, key=lambda one: (order.index(role_of(one.split)), one)),
+            labels=self.labels,
+            discontinuous=self.discontinuous,
+            reports=self.reports,
+        )
+        return ((role_of(one.split), document) for one, document in read)
 
     def overview(self) -> str:
         """A table of what was read."""

@@ -17,12 +17,14 @@ import csv
 import io
 import logging
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
-from typing import Final
+from typing import Final, TextIO
 
 from multiclin.corpus import BOM, ReadReport, excerpt, mention_mismatch, one_line, settle_bom
 from multiclin.document import Document, Span
@@ -37,6 +39,7 @@ _PANDAS_NA: Final = frozenset(
 ) | frozenset(["NaN", "nan", "-NaN", "-nan", "1.#IND", "-1.#IND", "1.#QNAN", "-1.#QNAN"])
 _PLAIN_NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,17}")
 _MOST_DIGITS: Final = 12
+_SHOWN: Final = 3
 _log = logging.getLogger(__name__)
 
 
@@ -134,24 +137,31 @@ def _offset(number: str) -> int:
     return int(number)
 
 
-def format_rows(rows: Iterable[Row]) -> str:
-    """The whole file, sorted by filename, start and end, with a header.
+def stream_rows(rows: Iterable[Row], stream: TextIO) -> None:
+    """Writes header and rows as they come; memory holds one row.
 
     TABs and line breaks of a mention become a space each.
+
+    Args:
+        rows: Rows in the order of the file; those of one filename together.
+        stream: Opened without newline translation.
 
     Raises:
         OutputError: A filename or label holds a TAB or a line break.
     """
-    ordered = sorted(rows, key=lambda row: (row.filename, row.start, row.end, row.label, row.text))
-    _warn_of_names({row.filename for row in ordered})
-    stream = io.StringIO(newline="")
     writer = csv.writer(stream, delimiter="\t", lineterminator="\n")
     writer.writerow(COLUMNS)
-    for row in ordered:
+    for row in _watched(rows):
         for name in (row.filename, row.label):
             if one_line(name) != name:
                 raise OutputError(f"a table cannot carry the TAB or line break in {excerpt(name)}")
         writer.writerow((row.filename, row.label, row.start, row.end, one_line(row.text)))
+
+
+def format_rows(rows: Iterable[Row]) -> str:
+    """The whole file, sorted by filename, start and end; otherwise as `stream_rows`."""
+    stream = io.StringIO(newline="")
+    stream_rows(_in_order(rows), stream)
     return stream.getvalue()
 
 
@@ -159,27 +169,46 @@ def write_rows(rows: Iterable[Row], path: Path, *, overwrite: bool = False) -> N
     """Writes `format_rows` to a file that appears whole or not at all.
 
     Raises:
-        OutputError: The file exists already or cannot be written, or as `format_rows`.
+        OutputError: The file exists already or cannot be written, or as `stream_rows`.
     """
-    content = format_rows(rows)
     with atomic_write(path, overwrite=overwrite) as stream:
-        stream.write(content)
+        stream_rows(_in_order(rows), stream)
 
 
-def _warn_of_names(names: set[str]) -> None:
-    """Warns of filenames that pandas' defaults would not give back as they are."""
-    changed = names & _PANDAS_NA
-    if all(map(_is_number, names - changed)):
-        changed |= {name for name in names if not _PLAIN_NUMBER.fullmatch(name)}
-    if changed:
-        shown = ", ".join(excerpt(name) for name in sorted(changed)[:3])
+def _in_order(rows: Iterable[Row]) -> list[Row]:
+    return sorted(rows, key=lambda row: (row.filename, row.start, row.end, row.label, row.text))
+
+
+def _watched(rows: Iterable[Row]) -> Iterator[Row]:
+    """The rows, and then a warning of filenames that pandas' defaults would not give back."""
+    counts: Counter[str] = Counter()
+    examples: dict[str, list[str]] = defaultdict(list)
+    for name, group in groupby(rows, key=attrgetter("filename")):
+        kind = _read_as(name)
+        counts[kind] += 1
+        if counts[kind] <= _SHOWN:
+            examples[kind].append(name)
+        yield from group
+    # One name that is text makes text of the whole column.
+    changed = ["missing"] if counts["text"] else ["missing", "another number"]
+    if number := sum(counts[kind] for kind in changed):
+        shown = sorted(name for kind in changed for name in examples[kind])[:_SHOWN]
         _log.warning(
             "pandas, and with it the official scorer, reads %d of %d filenames as missing or as "
             "another number (%s): rename these documents, with a letter in front, in gold too",
-            len(changed),
-            len(names),
-            shown,
+            number,
+            counts.total(),
+            ", ".join(map(excerpt, shown)),
         )
+
+
+def _read_as(name: str) -> str:
+    """What pandas makes of a filename: `missing`, `text`, `number` or `another number`."""
+    if name in _PANDAS_NA:
+        return "missing"
+    if not _is_number(name):
+        return "text"
+    return "number" if _PLAIN_NUMBER.fullmatch(name) else "another number"
 
 
 def _is_number(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Sets of a MultiClinNER tree of any release, and plain folders of texts."""
+"""Sets of a MultiClinNER tree of any release."""
 
 from __future__ import annotations
 
@@ -11,15 +11,12 @@ import pytest
 from multiclin.corpus import ReadReport
 from multiclin.corpus.release import (
     CorpusSet,
-    case_of,
     digest,
     find_sets,
-    find_texts,
     normalise_language,
     overview,
     read_set,
     read_sets,
-    read_texts,
     select,
 )
 from multiclin.document import Document, Span
@@ -162,7 +159,7 @@ def test_another_label_can_be_named(tmp_path: Path) -> None:
     path.write_text("T1\tENFERMEDAD 4 7\ttos\n")
     one = find_sets(tmp_path)[0]
     reports: dict[CorpusSet, ReadReport] = {}
-    (first, _) = read_sets([one], labels={"disease": "ENFERMEDAD"}, reports=reports)
+    ((_, first), _) = read_sets([one], labels={"disease": "ENFERMEDAD"}, reports=reports)
     assert first.spans == (Span(4, 7, "ENFERMEDAD"),)
     assert first.annotated == {"ENFERMEDAD"}
     list(read_sets([one], reports=reports))
@@ -188,7 +185,7 @@ def test_all_problems_of_all_sets_come_together_after_the_good_documents(tmp_pat
     reports: dict[CorpusSet, ReadReport] = {}
     good: list[Document] = []
     with pytest.raises(CorpusError) as caught:
-        good.extend(read_sets(find_sets(tmp_path), reports=reports))
+        good.extend(document for _, document in read_sets(find_sets(tmp_path), reports=reports))
     assert [(document.language, document.case) for document in good] == [
         ("es", "train-0002"),
         ("it", "train-0001"),
@@ -202,13 +199,6 @@ def test_all_problems_of_all_sets_come_together_after_the_good_documents(tmp_pat
         ("ease.tsv", 2, "no text for 'x'"),
     ]
     assert [report.documents for report in reports.values()] == [1, 1, 2]
-
-
-def test_case_of_keeps_splits_apart() -> None:
-    assert case_of("MultiClinNER-en-train-disease-0001") == "train-0001"
-    assert case_of("MultiClinNER-es-train-symptom-0001") == "train-0001"
-    assert case_of("MultiClinNER-es-test-symptom-0001") == "test-0001"
-    assert case_of("S0004-06142005000500011-1") == "S0004-06142005000500011-1"
 
 
 def test_languages_have_aliases() -> None:
@@ -280,39 +270,6 @@ def test_the_digest_follows_contents_and_names_but_not_the_place(tmp_path: Path)
     assert digest(second) == digest(first)
     text.rename(text.with_name("x.txt"))
     assert digest(second) not in (changed, digest(first))
-
-
-def test_texts_are_found_at_any_depth_by_relative_path(tmp_path: Path) -> None:
-    for name in ("b/z.txt", "b.txt", "a/deep/x.txt", "a/._x.txt", "a/x.ann"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text(name)
-    found = [path.relative_to(tmp_path).as_posix() for path in find_texts(tmp_path)]
-    assert found == ["a/deep/x.txt", "b.txt", "b/z.txt"]
-    assert list(find_texts(tmp_path / "b.txt")) == [tmp_path / "b.txt"]
-
-
-@pytest.mark.parametrize("name", ["", "missing"])
-def test_a_folder_without_texts_is_an_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(CorpusError, match=r"no \.txt file here or in any folder below"):
-        list(find_texts(tmp_path / name))
-
-
-def test_texts_with_one_name_take_their_path_as_id(tmp_path: Path) -> None:
-    for name in ("a/x.txt", "b/x.txt", "b/y.v2.txt"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"uno\r\n")
-    documents = list(read_texts(tmp_path))
-    assert [document.id for document in documents] == ["a/x", "b/x", "y.v2"]
-    assert {document.text for document in documents} == {"uno\r\n"}
-
-
-def test_an_unreadable_text_is_named_after_the_others(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_bytes(b"\xff")
-    (tmp_path / "b.txt").write_bytes(b"")
-    good: list[Document] = []
-    with pytest.raises(CorpusError, match=r"a\.txt:1: not UTF-8 at byte 0"):
-        good.extend(read_texts(tmp_path))
-    assert good == [Document("b", "")]
 
 
 @pytest.mark.data

@@ -8,6 +8,7 @@ places. A language is added by adding its file.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from itertools import product
 from random import Random
 from typing import Any, Final
 
-import yaml  # type: ignore[import-untyped]
+import yaml
 
 from multiclin.errors import ConfigError
 
@@ -83,24 +84,35 @@ def _composed(entries: Mapping[str, Any]) -> Iterator[str]:
 def hold_out(words: Lexicon, rng: Random) -> tuple[Terms, Terms]:
     """Splits the terms of each entity into those for training and those held out.
 
-    A term that lies inside another one would be read in training all the same: it stays there.
+    Held out is only a term that shares a word with others of its entity, so that a model can know
+    it by its parts, and that lies inside no other term, where training would show it all the same.
+
+    Returns:
+        Entity to terms for training, and the same for test alone; in the order of the lexicon.
     """
-    inside = {
-        " ".join(parts[start:end])
-        for terms in words.terms.values()
-        for parts in (term.casefold().split() for term in terms)
-        for start in range(len(parts))
-        for end in range(start + 1, len(parts) + 1)
-        if end - start < len(parts)
-    }
+    inside = {part for terms in words.terms.values() for term in terms for part in _parts(term)}
     kept: Terms = {}
     held: Terms = {}
     for entity, terms in words.terms.items():
-        open_ones = [term for term in terms if term.casefold() not in inside]
-        chosen = set(rng.sample(open_ones, round(HELD_OUT_TERMS * len(terms))))
+        uses = Counter(word for term in terms for word in set(term.casefold().split()))
+        shared = {word for word, count in uses.items() if count >= 3 and len(word) > 3}
+        eligible = [
+            term
+            for term in terms
+            if term.casefold() not in inside and shared.intersection(term.casefold().split())
+        ]
+        chosen = set(rng.sample(eligible, round(HELD_OUT_TERMS * len(terms))))
         held[entity] = [term for term in terms if term in chosen]
         kept[entity] = [term for term in terms if term not in chosen]
     return kept, held
+
+
+def _parts(term: str) -> Iterator[str]:
+    """Every run of words that is shorter than the term."""
+    words = term.casefold().split()
+    for size in range(1, len(words)):
+        for start in range(len(words) - size + 1):
+            yield " ".join(words[start : start + size])
 
 
 class TermDraws:

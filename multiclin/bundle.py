@@ -10,14 +10,13 @@ opened by itself; it is read with `weights_only=True`. (DESIGN sections 4 and 5.
 from __future__ import annotations
 
 import json
-import pickle
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from multiclin.batch import Collate
@@ -121,6 +120,7 @@ class Model:
     def facts(self) -> dict[str, Any]:
         """Everything but the weights, as primitives: what a checkpoint carries."""
         config = json.loads(self.tagger.encoder.config.to_json_string(use_diff=False))  # type: ignore[operator,union-attr]
+        config.pop("_name_or_path", None)  # a folder of the machine that trained
         recipe = {**asdict(self.recipe), "labels": list(self.recipe.labels)}
         return {
             "format": FORMAT,
@@ -165,9 +165,7 @@ def new_model(
 
 
 def _tagger(recipe: Recipe, network: torch.nn.Module) -> Tagger:
-    return Tagger(
-        network, {label: make_head(recipe.head, scheme(recipe.scheme)) for label in recipe.labels}
-    )
+    return Tagger(network, [make_head(recipe.head, scheme(recipe.scheme)) for _ in recipe.labels])
 
 
 def save_bundle(model: Model, folder: Path, card: str) -> None:
@@ -216,41 +214,45 @@ def load_model(path: str | Path) -> Model:
 
 
 def _from_bundle(folder: Path) -> Model:
-    try:
+    with _explained(f"ckpt={folder} is a broken bundle"):
         facts = json.loads((folder / ABOUT).read_text("utf-8"))
         config = json.loads((folder / "config.json").read_text("utf-8"))
         model = _from_facts({**facts, "config": config}, Subwords.load(folder), folder)
         model.tagger.encoder.load_state_dict(load_file(folder / "model.safetensors"))
         if (folder / "heads.safetensors").is_file():
             model.tagger.heads.load_state_dict(load_file(folder / "heads.safetensors"))
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"ckpt={folder} is a broken bundle: {error}") from error
     return model
 
 
 def _from_checkpoint(path: Path) -> Model:
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, ValueError, EOFError, pickle.UnpicklingError) as error:
+    except Exception as error:
+        # torch's own words would advise to run the code that it has found inside.
         raise CheckpointError(
-            f"ckpt={path} is not a readable checkpoint (cut short, or not one of multiclin's): "
-            f"{str(error).splitlines()[0][:200]}"
+            f"ckpt={path} is not a readable checkpoint: it is cut short or of another program "
+            f"({type(error).__name__}); copy it again, or give another"
         ) from error
     if not isinstance(checkpoint, dict) or KEY not in checkpoint:
         raise CheckpointError(f"ckpt={path} was not written by multiclin")
-    facts = checkpoint[KEY]
-    model = _from_facts(facts, Subwords(facts["tokenizer"]), path)
-    prefix = "tagger."
-    weights = {
-        name.removeprefix(prefix): tensor
-        for name, tensor in checkpoint["state_dict"].items()
-        if name.startswith(prefix)
-    }
-    try:
-        model.tagger.load_state_dict(weights)
-    except RuntimeError as error:
-        raise CheckpointError(f"ckpt={path} has other weights than its config says") from error
+    with _explained(f"ckpt={path} is a broken checkpoint"):
+        facts = checkpoint[KEY]
+        model = _from_facts(facts, Subwords(facts["tokenizer"]), path)
+        weights = checkpoint["state_dict"].items()
+        model.tagger.load_state_dict({name.removeprefix("tagger."): one for name, one in weights})
     return model
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Whatever a damaged file makes a library raise is a CheckpointError."""
+    try:
+        yield
+    except CheckpointError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise CheckpointError(f"{what}: {type(error).__name__}: {reason}") from error
 
 
 def _from_facts(facts: Mapping[str, Any], subwords: Subwords, path: Path) -> Model:
@@ -259,10 +261,8 @@ def _from_facts(facts: Mapping[str, Any], subwords: Subwords, path: Path) -> Mod
             f"ckpt={path} has format {facts.get('format')}, this version reads {FORMAT}; "
             "use the version of multiclin that wrote it"
         )
-    try:
-        said = dict(facts["recipe"])
-        recipe = Recipe(**{**said, "labels": tuple(said["labels"])})
-        network = build_encoder(facts["config"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise CheckpointError(f"ckpt={path}: its description is broken ({error})") from error
-    return Model(recipe, subwords, _tagger(recipe, network), dict(facts["about"]))
+    said = dict(facts["recipe"])
+    recipe = Recipe(**{**said, "labels": tuple(said["labels"])})
+    return Model(
+        recipe, subwords, _tagger(recipe, build_encoder(facts["config"])), dict(facts["about"])
+    )

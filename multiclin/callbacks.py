@@ -59,4 +59,10 @@ class PredictionWriter(pl.Callback):
         self.spool.close()
         trainer.strategy.barrier("predictions written")
         if trainer.is_global_zero:
-            self.spool.publish()
+            self.spool.publish(trainer.world_size)
+
+    def on_exception(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave no texts behind in half a result."""
+        self.spool.discard()

@@ -11,8 +11,9 @@ whole are counted all the same, for the model never sees them in one piece. (FAC
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 import numpy as np
 
@@ -23,6 +24,9 @@ from multiclin.tagging import Floats, Tagging, flatten, token_ranges
 from multiclin.windows import Tokenized, Windowing, split_mentions
 
 REASONS = ("overlap", "duplicate", "tokenizer", "words")
+
+TOGETHER = 64
+"""Documents decoded in step: 4 ms each for some 560 subwords, where one by one takes 11."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,24 +68,37 @@ class Ceiling:
         }
 
 
-def document_ceiling(
-    tokenized: Tokenized, tagging: Tagging, decoder: Decoder, windowing: Windowing
-) -> Ceiling:
-    """The ceiling of one gold document over the labels that it is annotated for."""
-    document = tokenized.document
-    gold = [span for span in document.spans if span.label in decoder.labels]
-    perfect = _perfect_emissions(tokenized, tagging)
+def document_ceilings(
+    documents: Sequence[Tokenized], tagging: Tagging, decoder: Decoder, windowing: Windowing
+) -> list[Ceiling]:
+    """The ceiling of each gold document over the labels that it is annotated for."""
+    perfect = [_perfect_emissions(tokenized, tagging) for tokenized in documents]
     bare = replace(decoder, whole_words=False, snapping="none")
-    raw = bare.decode([tokenized], [perfect])[0].spans
-    snapped = decoder.decode([tokenized], [perfect])[0].spans
+    raw, snapped = bare.decode(documents, perfect), decoder.decode(documents, perfect)
+    return [
+        _ceiling(tokenized, tagging, windowing, raw=before.spans, snapped=after.spans)
+        for tokenized, before, after in zip(documents, raw, snapped, strict=True)
+    ]
+
+
+def _ceiling(
+    tokenized: Tokenized,
+    tagging: Tagging,
+    windowing: Windowing,
+    *,
+    raw: Sequence[Span],
+    snapped: Sequence[Span],
+) -> Ceiling:
+    document = tokenized.document
+    labels = [label for label in tagging.labels if label in document.annotated]
+    gold = [span for span in document.spans if span.label in labels]
     lost: Counter[str] = Counter()
-    split = 0
-    for label in decoder.labels:
+    for label in labels:
         mine = [span for span in gold if span.label == label]
         lost += _reasons(mine, set(raw), set(snapped), tagging.overlaps)
-        split += split_mentions(
-            windowing.cut(len(tokenized)), token_ranges(tokenized.starts, tokenized.ends, mine)
-        )
+    split = split_mentions(
+        windowing.cut(len(tokenized)), token_ranges(tokenized.starts, tokenized.ends, gold)
+    )
     return Ceiling(len(gold), lost, split, strict_counts(gold, raw), strict_counts(gold, snapped))
 
 
@@ -90,10 +107,12 @@ def corpus_ceiling(
 ) -> dict[str, Ceiling]:
     """Ceilings by language."""
     found: dict[str, Ceiling] = {}
-    for tokenized in documents:
-        language = tokenized.document.language or "?"
-        one = document_ceiling(tokenized, tagging, decoder, windowing)
-        found[language] = found.get(language, Ceiling()) + one
+    stream = iter(documents)
+    while together := list(islice(stream, TOGETHER)):
+        ceilings = document_ceilings(together, tagging, decoder, windowing)
+        for tokenized, one in zip(together, ceilings, strict=True):
+            language = tokenized.document.language or "?"
+            found[language] = found.get(language, Ceiling()) + one
     return found
 
 

@@ -4,9 +4,9 @@
 `setup` opens it, splits it and makes the loaders' parts. Texts are never kept in memory: training
 streams slices of memory-mapped arrays, evaluation reads documents one by one.
 
-Validation comes from the release's own validation sets where it has some, else from cases taken out
-of the training sets; both, and the test sets, are restricted to the languages of `evaluate_on`
-(Spanish by default, paper section 2.3).
+Validation comes from the release's own validation sets in the languages that have one, else from
+cases taken out of the training sets; both, and the test sets, are restricted to the languages of
+`evaluate_on` (Spanish by default, paper section 2.3).
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from multiclin.corpus.splits import (
     split_listed,
 )
 from multiclin.encoder import Subwords
-from multiclin.files import atomic_folder
+from multiclin.files import atomic_folder, read_text
 from multiclin.store import Entry, Store, entry_of, store_name
 from multiclin.windows import Tokenized
 
@@ -44,8 +45,8 @@ class Splitting:
     """How documents are shared out to training, validation and test.
 
     Attributes:
-        share: Share of the training cases that become validation where the corpus has no
-            validation sets; 0 trains on everything.
+        share: Share of the training cases of a language that become validation where the corpus
+            has no validation set in it; 0 trains on everything.
         seed: Seed of that choice.
         evaluate_on: Languages to validate and test on; None: Spanish where there is some, else
             all.
@@ -80,12 +81,13 @@ def share_out(entries: Sequence[Entry], splitting: Splitting) -> dict[str, list[
         listed = read_keys(splitting.ids, training)
         split = split_listed(training, listed, keep_translations=splitting.keep_translations)
     else:
-        share = 0.0 if "validation" in roles else splitting.share
+        provided = {entry.language for entry in entries if entry.split == "validation"}
+        trained = {header.language for header in training}
         split = split_cases(
             training,
-            share=share,
+            share=splitting.share,
             seed=splitting.seed,
-            languages=[code for code in evaluated if any(h.language == code for h in training)],
+            languages=[code for code in evaluated if code in trained - provided],
             keep_translations=splitting.keep_translations,
         )
     chosen = {header.key for header in split.validation}
@@ -106,8 +108,8 @@ def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> 
     """Subwords learned from the training texts; read from the cache where they were before."""
     parts = {
         "corpus": corpus.digest,
-        "sets": [one.folder.name for one in corpus.sets],
         "splitting": repr(splitting),
+        "ids": read_text(splitting.ids) if splitting.ids else "",
         "vocabulary": size,
     }
     folder = cache / f"vocabulary-{store_name(parts)}"
@@ -172,15 +174,13 @@ class NerDataModule(pl.LightningDataModule):
         super().__init__()
         self.corpus, self.model = corpus, model
         self.splitting, self.loading, self.cache = splitting, loading, cache
-        self._sampler: LengthGroupedBatches | None = None
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where the store of this corpus, tokenizer and tagging lies."""
         tagging = self.model.recipe.tagging
         parts = {
             "corpus": self.corpus.digest,
-            "sets": [one.folder.name for one in self.corpus.sets],
             "labels": dict(self.corpus.labels),
             "discontinuous": self.corpus.discontinuous,
             "tokenizer": self.model.subwords.files["tokenizer.json"],
@@ -247,6 +247,8 @@ class NerDataModule(pl.LightningDataModule):
             rank=rank,
             world=world,
         )
+        # A resumed run begins here; later epochs are set by `NerModule`.
+        batches.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         return DataLoader(
             windows,
             batch_sampler=batches,

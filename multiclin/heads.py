@@ -8,6 +8,8 @@ transitions keep its path well-formed. Losses run in fp32, also under autocast.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 
@@ -79,11 +81,10 @@ class Tagger(nn.Module):
         heads: The head of each label, in the order of the outputs.
     """
 
-    def __init__(self, encoder: nn.Module, heads: dict[str, Head]) -> None:
+    def __init__(self, encoder: nn.Module, heads: Iterable[Head]) -> None:
         super().__init__()
         self.encoder = encoder
-        self.heads = nn.ModuleDict(heads)
-        self.width = sum(len(head.scheme) for head in heads.values())
+        self.heads = nn.ModuleList(heads)
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Emissions of windows.
@@ -105,10 +106,9 @@ class Tagger(nn.Module):
             emissions: Shape (batch, length, tags of all labels).
             tags: Shape (batch, labels, length).
         """
-        total = emissions.sum() * 0.0
-        for row, (head, part) in enumerate(zip(self._heads(), self.split(emissions), strict=True)):
-            total = total + head.loss(part, tags[:, row])
-        return total / (tags != IGNORED).sum().clamp(min=1)
+        parts = zip(self._heads(), self.split(emissions), tags.unbind(dim=1), strict=True)
+        losses = [head.loss(part, gold) for head, part, gold in parts]
+        return torch.stack(losses).sum() / (tags != IGNORED).sum().clamp(min=1)
 
     def split(self, emissions: Tensor) -> tuple[Tensor, ...]:
         """Per label its slice of the last axis."""
@@ -119,4 +119,4 @@ class Tagger(nn.Module):
         return [head.transitions() for head in self._heads()]
 
     def _heads(self) -> list[Head]:
-        return list(self.heads.values())  # type: ignore[arg-type]
+        return list(self.heads)  # type: ignore[arg-type]

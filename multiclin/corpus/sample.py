@@ -206,7 +206,7 @@ class _Case:
 def generate(
     root: Path,
     *,
-    documents: int = 60,
+    documents: int = 100,
     seed: int = 13,
     languages: Sequence[str] = LANGUAGES,
     test_share: float = 0.2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from multiclin.corpus.tsv import (
     format_rows,
     read_rows,
     rows_from_documents,
+    stream_rows,
     write_rows,
 )
 from multiclin.document import Document, Span
@@ -126,6 +128,19 @@ def test_rows_are_written_sorted_with_line_ends_as_spaces() -> None:
     assert format_rows(rows) == (
         HEADER + "a\tX\t2\t13\tdolor   leve\n" + 'a\tX\t9\t10\t"a""b"\n' + "b\tX\t0\t1\tNA\n"
     )
+
+
+def test_a_stream_of_rows_is_written_as_it_comes() -> None:
+    stream = io.StringIO(newline="")
+    written: list[str] = []
+
+    def rows() -> Iterator[Row]:
+        for name in ("b", "a"):
+            yield Row(name, "X", 0, 3, "tos")
+            written.append(stream.getvalue())
+
+    stream_rows(rows(), stream)
+    assert written == [HEADER + "b\tX\t0\t3\ttos\n", HEADER + "b\tX\t0\t3\ttos\na\tX\t0\t3\ttos\n"]
 
 
 def test_pandas_reads_a_table_without_rows() -> None:

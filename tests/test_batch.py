@@ -1,0 +1,355 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.utils.data import DataLoader
+
+from multiclin.batch import (
+    Batch,
+    Collate,
+    LengthGroupedBatches,
+    Piece,
+    TrainingWindows,
+    WindowStream,
+)
+from multiclin.store import Store
+from multiclin.tagging import SCHEMES, Tagging
+from multiclin.windows import IGNORED, Tokenized, Window, Windowing
+from tests import toys
+
+# Collate
+
+
+def piece(*ids: int, tags: list[list[int]] | None = None) -> Piece:
+    return np.array(ids, dtype=np.int32), None if tags is None else np.array(tags, dtype=np.int8)
+
+
+def test_rows_are_padded_on_the_right_with_special_tokens_around() -> None:
+    # BERT-like: [CLS] 2, [SEP] 3, [PAD] 0.
+    batch = Collate(toys.word_piece())(
+        [piece(5, 6, tags=[[1, 2], [0, IGNORED]]), piece(7, tags=[[IGNORED], [1]])]
+    )
+    assert batch.ids.tolist() == [[2, 5, 6, 3, 0, 0, 0, 0], [2, 7, 3, 0, 0, 0, 0, 0]]
+    assert batch.mask.tolist() == [[1, 1, 1, 1, 0, 0, 0, 0], [1, 1, 1, 0, 0, 0, 0, 0]]
+    assert batch.tags is not None
+    assert batch.tags.tolist() == [
+        [[-1, 1, 2, -1, -1, -1, -1, -1], [-1, 0, -1, -1, -1, -1, -1, -1]],
+        [[-1, -1, -1, -1, -1, -1, -1, -1], [-1, 1, -1, -1, -1, -1, -1, -1]],
+    ]
+    assert batch.ids.dtype == batch.mask.dtype == batch.tags.dtype == torch.int64
+    assert len(batch) == 2
+
+
+@pytest.mark.parametrize(("tokens", "length"), [(0, 8), (6, 8), (7, 16), (14, 16), (15, 24)])
+def test_length_is_the_next_multiple_of_8_with_the_special_tokens(tokens: int, length: int) -> None:
+    batch = Collate(toys.word_piece())([piece(*range(tokens)), piece()])
+    assert batch.ids.shape == batch.mask.shape == (2, length)
+    assert batch.mask.sum(dim=1).tolist() == [tokens + 2, 2]
+
+
+def test_special_tokens_on_one_side_only() -> None:
+    batch = Collate(toys.byte_fallback())([piece(9, tags=[[1]])])  # <s> 1, padded with </s> 2
+    assert batch.ids.tolist() == [[1, 9, 2, 2, 2, 2, 2, 2]]
+    assert batch.mask.tolist() == [[1, 1, 0, 0, 0, 0, 0, 0]]
+    assert batch.tags is not None
+    assert batch.tags.tolist() == [[[-1, 1, -1, -1, -1, -1, -1, -1]]]
+
+
+def test_without_gold_there_are_no_tags() -> None:
+    batch = Collate(toys.word_piece())([piece(5), piece(6)])
+    assert batch.tags is None
+    assert batch.to("cpu").tags is None
+
+
+def test_a_batch_keeps_its_documents_when_it_moves() -> None:
+    [batch] = stream([3])
+    moved = batch.to("meta")
+    assert moved.ids.device.type == "meta"
+    assert (moved.placed, moved.arrivals) == (batch.placed, batch.arrivals)
+    assert batch.ids.device.type == "cpu"
+
+
+# Training
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    rows = (("train", document) for document in toys.documents())
+    tagging = Tagging(("DISEASE",), SCHEMES["bio"])
+    folder = tmp_path_factory.mktemp("batch") / "store"
+    return Store.open_or_build(folder, rows, toys.metaspace(), tagging)
+
+
+def test_training_windows_are_those_of_the_chosen_documents(store: Store) -> None:
+    windowing = Windowing(size=10, overlap=3, specials=2)
+    windows = TrainingWindows(store, [4, 1], windowing)
+    cut = [
+        (number, window)
+        for number in (4, 1)
+        for window in windowing.cut(int(store.lengths[number]))
+    ]
+    assert len(windows) == len(cut) > 4
+    for row, (number, window) in enumerate(cut):
+        ids, tags = windows[row]
+        expected = store.tokens(number, window)
+        assert tags is not None
+        assert ids.tolist() == expected[0].tolist()
+        assert tags.tolist() == expected[1].tolist()
+        assert windows.lengths[row] == len(ids)
+
+
+def test_no_documents_no_windows(store: Store) -> None:
+    assert len(TrainingWindows(store, [], Windowing())) == 0
+
+
+def test_batches_of_an_epoch_counted_by_hand() -> None:
+    """Ten windows by threes in one pool: 3 + 3 + 2 + 2, each of neighbours in length."""
+    lengths = np.arange(10)
+    batches = list(LengthGroupedBatches(lengths, 3, seed=1))
+    assert sorted(batches) == [[0, 1, 2], [3, 4, 5], [6, 7], [8, 9]]
+    assert len(LengthGroupedBatches(lengths, 3, seed=1)) == 4
+
+
+@given(
+    windows=st.integers(0, 900),
+    size=st.integers(1, 5),
+    world=st.integers(1, 3),
+    seed=st.integers(0, 2**32 - 1),
+    epoch=st.integers(0, 9),
+)
+def test_every_window_once_per_epoch_over_all_processes(
+    windows: int, size: int, world: int, seed: int, epoch: int
+) -> None:
+    lengths = np.random.default_rng(seed).integers(1, 511, windows)
+    samplers = [
+        LengthGroupedBatches(lengths, size, seed=seed, rank=rank, world=world)
+        for rank in range(world)
+    ]
+    for sampler in samplers:
+        sampler.set_epoch(epoch)
+    ranks = [list(sampler) for sampler in samplers]
+    steps = math.ceil(windows / (size * world))
+    assert [len(batches) for batches in ranks] == [steps] * world
+    assert [len(sampler) for sampler in samplers] == [steps] * world
+    assert all(1 <= len(batch) <= size for batches in ranks for batch in batches)
+    seen = sorted(row for batches in ranks for batch in batches for row in batch)
+    if size > 1 and windows >= world:
+        assert seen == list(range(windows))
+    # Where there are too few for all, one stands in for those that are missing: still none is lost.
+    assert sorted(set(seen)) == list(range(windows))
+    assert len(seen) < windows + world
+
+
+def test_a_process_left_without_a_window_repeats_one() -> None:
+    """Five windows one by one on two processes: the third step has a single one."""
+    ranks = [
+        list(LengthGroupedBatches(np.full(5, 9), 1, seed=0, rank=rank, world=2)) for rank in (0, 1)
+    ]
+    assert [len(batches) for batches in ranks] == [3, 3]
+    assert sum(a == b for a, b in zip(*ranks, strict=True)) == 1
+
+
+def test_order_depends_on_seed_and_epoch_only() -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        sampler = LengthGroupedBatches(np.arange(200) % 37, 4, seed=seed)
+        list(sampler)  # what came before is of no account
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(1, 2) == order(1, 2)
+    assert order(1, 2) != order(1, 3)
+    assert order(1, 2) != order(2, 2)
+
+
+def test_windows_of_a_batch_are_of_like_length() -> None:
+    lengths = np.random.default_rng(0).integers(1, 511, 640)
+    batches = list(LengthGroupedBatches(lengths, 10, seed=0))
+    padding = sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in batches)
+    assert padding / lengths.sum() < 0.05
+
+
+class Rows(torch.utils.data.Dataset[int]):
+    def __len__(self) -> int:
+        return 32
+
+    def __getitem__(self, row: int) -> int:
+        return row
+
+
+class Watcher(pl.LightningModule):
+    """Trains nothing and keeps the rows of each epoch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.automatic_optimization = False
+        self.epochs: list[list[int]] = []
+
+    def on_train_epoch_start(self) -> None:
+        self.epochs.append([])
+
+    def training_step(self, batch: torch.Tensor, _: int) -> None:
+        self.epochs[-1] += batch.tolist()
+
+    def configure_optimizers(self) -> None:
+        return None
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_lightning_shuffles_every_epoch_anew(tmp_path: Path) -> None:
+    batches = LengthGroupedBatches(np.arange(32), 4, seed=0)
+    trainer = pl.Trainer(
+        accelerator="cpu",
+        max_epochs=3,
+        use_distributed_sampler=False,
+        default_root_dir=tmp_path,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    watcher = Watcher()
+    trainer.fit(watcher, DataLoader(Rows(), batch_sampler=batches))
+    expected = []
+    for epoch in range(3):
+        batches.set_epoch(epoch)
+        expected.append([row for batch in batches for row in batch])
+    assert watcher.epochs == expected
+    assert expected[0] != expected[1] != expected[2]
+
+
+# Whole documents
+
+WINDOWING = Windowing(size=8, overlap=2, specials=2)
+
+
+class Toys:
+    """Documents of given lengths for `WindowStream`; ids of a document count from 100."""
+
+    def __init__(self, lengths: list[int]) -> None:
+        self.lengths = lengths
+
+    def __call__(self, part: int, parts: int) -> Iterator[Tokenized]:
+        for number in range(part, len(self.lengths), parts):
+            yield toys.tokenized(str(number), self.lengths[number])
+
+
+def windows_of(
+    lengths: list[int], size: int = 4, rank: int = 0, world: int = 1, lookahead: int = 128
+) -> WindowStream:
+    collate = Collate(toys.word_piece())
+    return WindowStream(
+        Toys(lengths),
+        collate,
+        WINDOWING,
+        size=size,
+        rank=rank,
+        world=world,
+        lookahead=lookahead,
+    )
+
+
+def stream(lengths: list[int], size: int = 4, lookahead: int = 128) -> list[Batch]:
+    return list(windows_of(lengths, size, lookahead=lookahead))
+
+
+def rows(batches: list[Batch]) -> list[tuple[int, Window, list[int]]]:
+    """Document, window and ids between the special tokens of every row, sorted."""
+    return sorted(
+        (number, window, ids[1 : 1 + window.end - window.first].tolist())
+        for batch in batches
+        for (number, window), ids in zip(batch.placed, batch.ids, strict=True)
+    )
+
+
+def expected_rows(lengths: list[int]) -> list[tuple[int, Window, list[int]]]:
+    return [
+        (number, window, list(range(100 + window.first, 100 + window.end)))
+        for number, length in enumerate(lengths)
+        for window in WINDOWING.cut(length) or [Window(0, 0)]
+    ]
+
+
+def test_a_stream_counted_by_hand() -> None:
+    """Room 6, overlap 2: lengths 7 and 3 give (0, 6), (4, 7) and (0, 3); short windows first."""
+    first, second = stream([7, 3], size=2)
+    assert first.placed == ((0, Window(4, 7)), (1, Window(0, 3)))
+    assert second.placed == ((0, Window(0, 6)),)
+    assert first.ids[0].tolist() == [2, 104, 105, 106, 3, 0, 0, 0]
+    assert {number: one.document.id for number, one in first.arrivals.items()} == {0: "0", 1: "1"}
+    assert second.arrivals == {}
+    assert first.tags is not None
+
+
+def test_an_empty_document_arrives_with_an_empty_window() -> None:
+    [batch] = stream([0])
+    assert batch.placed == ((0, Window(0, 0)),)
+    assert list(batch.arrivals) == [0]
+    assert batch.ids.tolist() == [[2, 3, 0, 0, 0, 0, 0, 0]]
+
+
+def test_no_documents_no_batches() -> None:
+    assert stream([]) == []
+
+
+lists_of_lengths = st.lists(st.integers(0, 30), max_size=12)
+
+
+@given(lengths=lists_of_lengths, size=st.integers(1, 5), lookahead=st.integers(1, 13))
+def test_batch_size_and_lookahead_change_the_grouping_only(
+    lengths: list[int], size: int, lookahead: int
+) -> None:
+    batches = stream(lengths, size, lookahead)
+    assert rows(batches) == expected_rows(lengths)
+    assert all(len(batch) <= size for batch in batches)
+
+
+@given(lengths=lists_of_lengths, size=st.integers(1, 5), lookahead=st.integers(1, 13))
+def test_a_document_arrives_once_with_the_first_of_its_windows(
+    lengths: list[int], size: int, lookahead: int
+) -> None:
+    arrived: dict[int, str] = {}
+    for batch in stream(lengths, size, lookahead):
+        fresh = {number: one.document.id for number, one in batch.arrivals.items()}
+        assert not arrived.keys() & fresh.keys()
+        assert fresh.keys() <= {placed.document for placed in batch.placed}
+        arrived |= fresh
+        assert all(placed.document in arrived for placed in batch.placed)
+    assert arrived == {number: str(number) for number in range(len(lengths))}
+
+
+@given(
+    lengths=lists_of_lengths,
+    world=st.integers(1, 3),
+    workers=st.integers(0, 3),
+    lookahead=st.integers(1, 4),
+)
+def test_every_window_once_over_processes_and_workers(
+    lengths: list[int], world: int, workers: int, lookahead: int
+) -> None:
+    batches: list[Batch] = []
+    for rank in range(world):
+        for worker in range(max(1, workers)):
+            info = SimpleNamespace(id=worker, num_workers=workers) if workers else None
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("multiclin.batch.get_worker_info", lambda info=info: info)
+                batches += windows_of(lengths, rank=rank, world=world, lookahead=lookahead)
+    assert rows(batches) == expected_rows(lengths)
+    arrivals = [(number, one.document.id) for b in batches for number, one in b.arrivals.items()]
+    assert sorted(arrivals) == [(number, str(number)) for number in range(len(lengths))]
+
+
+def test_batches_come_whole_from_real_workers() -> None:
+    lengths = [5, 0, 20, 9, 1]
+    loader = DataLoader(windows_of(lengths), batch_size=None, num_workers=2)
+    batches = list(loader)
+    assert rows(batches) == expected_rows(lengths)
+    assert all(isinstance(batch, Batch) for batch in batches)

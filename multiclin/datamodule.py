@@ -247,7 +247,7 @@ class NerDataModule(pl.LightningDataModule):
             rank=rank,
             world=world,
         )
-        # A resumed run begins here; later epochs are set by `NerModule`.
+        # Workers draw the first batches of a resumed run before Lightning sets the epoch.
         batches.set_epoch(self.trainer.current_epoch if self.trainer else 0)
         return DataLoader(
             windows,

@@ -94,7 +94,13 @@ class Subwords:
 
         backend = tokenizers.Tokenizer(models.BPE(unk_token="<unk>"))
         backend.pre_tokenizer = pre_tokenizers.Sequence(
-            [pre_tokenizers.Metaspace(), pre_tokenizers.Punctuation(), pre_tokenizers.Digits(True)]
+            [
+                # A line's first word is to be the same piece as inside a line.
+                pre_tokenizers.Split("\n", "isolated"),
+                pre_tokenizers.Metaspace(),
+                pre_tokenizers.Punctuation(),
+                pre_tokenizers.Digits(True),
+            ]
         )
         backend.decoder = decoders.Metaspace()
         trainer = trainers.BpeTrainer(

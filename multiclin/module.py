@@ -81,10 +81,6 @@ class NerModule(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss
 
-    def on_train_epoch_start(self) -> None:
-        """Give the batches the order of this epoch: Lightning does so for plain samplers only."""
-        self.trainer.train_dataloader.batch_sampler.set_epoch(self.current_epoch)  # type: ignore[union-attr]
-
     def on_validation_epoch_start(self) -> None:
         """Start an empty collection of documents."""
         self._assembler, self.scored = self.model.assembler(), []

@@ -42,17 +42,21 @@ class Progress(TQDMProgressBar):
         super().__init__(refresh_rate if sys.stdout.isatty() else 0)
         self._began = 0.0
 
+    def init_train_tqdm(self) -> Tqdm:
+        """The bar of training."""
+        return _fleeting(super().init_train_tqdm())
+
     def init_validation_tqdm(self) -> Tqdm:
-        """A bar that goes when it is full: the scores are told elsewhere."""
-        bar = super().init_validation_tqdm()
-        bar.leave = False
-        return bar
+        """The bar of validation."""
+        return _fleeting(super().init_validation_tqdm())
 
     def init_test_tqdm(self) -> Tqdm:
-        """The same for the test documents."""
-        bar = super().init_test_tqdm()
-        bar.leave = False
-        return bar
+        """The bar of the test."""
+        return _fleeting(super().init_test_tqdm())
+
+    def init_predict_tqdm(self) -> Tqdm:
+        """The bar of prediction."""
+        return _fleeting(super().init_predict_tqdm())
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
@@ -78,14 +82,21 @@ class Progress(TQDMProgressBar):
         log.info("%s  %s  %.0f s", self._epoch(trainer), said, seconds)
 
     def on_exception(self, *_: Any) -> None:  # noqa: ANN401
-        """Leave the bar's line, so that a message begins on its own."""
-        if self._train_progress_bar is not None:
-            self.train_progress_bar.close()
+        """Clear the line for the message that comes."""
+        for bar in vars(self).values():
+            if isinstance(bar, Tqdm):
+                bar.close()
 
     @staticmethod
     def _epoch(trainer: pl.Trainer) -> str:
         last = trainer.max_epochs or -1
         return f"epoch {trainer.current_epoch + 1}" + (f" of {last}" if last > 0 else "")
+
+
+def _fleeting(bar: Tqdm) -> Tqdm:
+    """A bar that leaves no line behind: what it showed is in the log."""
+    bar.leave = False
+    return bar
 
 
 def make_loggers(nodes: Iterable[DictConfig]) -> list[pl.loggers.Logger]:

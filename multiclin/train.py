@@ -152,13 +152,27 @@ def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: 
     )
     fields = OmegaConf.to_container(config.model.config, resolve=True)
     if config.weights is not None:
-        older = load_model(config.weights)
-        return Model(recipe, older.subwords, older.tagger)
+        return started_from(load_model(config.weights), recipe)
     if config.model.encoder is not None:
         subwords = Subwords.load(config.model.encoder)
         return new_model(recipe, subwords, encoder=config.model.encoder, overrides=fields)  # type: ignore[arg-type]
     subwords = vocabulary(corpus, splitting, config.model.vocabulary, cache)
     return new_model(recipe, subwords, config=scratch_config(fields, subwords))  # type: ignore[arg-type]
+
+
+def started_from(older: Model, recipe: Recipe) -> Model:
+    """A model that begins with the weights of another one; a classifier over other tags is new."""
+    model = new_model(recipe, older.subwords, config=older.facts()["config"])
+    state = model.tagger.state_dict()
+    kept = {
+        name: weight
+        for name, weight in older.tagger.state_dict().items()
+        if name in state and weight.shape == state[name].shape
+    }
+    model.tagger.load_state_dict(kept, strict=False)
+    if fresh := sorted(state.keys() - kept.keys()):
+        log.info("weights that begin anew, for the tags are others: %s", ", ".join(fresh))
+    return model
 
 
 def make_module(config: DictConfig, model: Model) -> NerModule:

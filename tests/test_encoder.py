@@ -61,7 +61,8 @@ def pieces(subwords: Subwords, text: str) -> list[str]:
         ("byte_fallback", "a é\r\n", ["a", "a", "", "é", "é", "", ""]),
         # A character never seen is <unk>, with its own offsets.
         ("metaspace", "diabetes😀漢", ["diabetes", "😀", "漢"]),
-        ("metaspace", "diabetes\r\n2019", ["diabetes", "", "", "2", "0", "1", "9"]),
+        # Every line begins with its own `▁`, which shares its first character.
+        ("metaspace", "diabetes\r\n2019", ["diabetes", "", "", "", "2", "2", "0", "1", "9"]),
         ("metaspace", "diabetes (2019)", ["diabetes", "", "(", "2", "0", "1", "9", ")"]),
     ],
 )

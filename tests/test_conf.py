@@ -1,0 +1,224 @@
+"""The configs of conf/, each composed: values resolve, targets exist and take what they get."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+from yaml import safe_load
+
+from multiclin.config import CONF_DIR, EXECUTION_WHITELIST, register_resolvers
+from multiclin.mistakes import settings
+
+COMMANDS = {
+    "train": ["data.root=corpus"],
+    "predict": ["ckpt=model", "input=texts", "output=out"],
+    "evaluate": ["gold=gold.tsv", "pred=pred.tsv"],
+}
+"""Each primary config with what it asks for."""
+
+
+def groups(command: str) -> set[str]:
+    """The groups of ours that a primary config chooses from."""
+    defaults = safe_load((CONF_DIR / f"{command}.yaml").read_text("utf-8"))["defaults"]
+    chosen = {key for entry in defaults if isinstance(entry, dict) for key in entry}
+    return {key for key in chosen if not key.startswith("override ")}
+
+
+def options(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+
+
+CHOICES = [
+    (command, f"{group}={option}")
+    for command in COMMANDS
+    for group in sorted(groups(command))
+    for option in options(group)
+]
+
+
+def composed(command: str, *overrides: str) -> DictConfig:
+    """The config that a command would get, Hydra's own part included."""
+    register_resolvers()
+    with initialize_config_dir(str(CONF_DIR)):
+        words = [*COMMANDS[command], *overrides]
+        config = compose(command, words, return_hydra_config=True)
+    config.hydra.runtime.output_dir = "run"
+    HydraConfig.instance().set_config(config)
+    return config
+
+
+def targets(node: object, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node with a `_target_`, with its place."""
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield path, node
+        for key, value in node.items():
+            yield from targets(value, f"{path}.{key}" if path else str(key))
+    elif isinstance(node, list):
+        for number, value in enumerate(node):
+            yield from targets(value, f"{path}[{number}]")
+
+
+@cache
+def resolved(command: str, *overrides: str) -> dict[str, Any]:
+    """Our part of the config with every interpolation resolved and no value missing."""
+    config = composed(command, *overrides)
+    ours = OmegaConf.create({key: config._get_node(key) for key in config if key != "hydra"})
+    plain = OmegaConf.to_container(ours, resolve=True, throw_on_missing=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def test_every_group_belongs_to_a_command() -> None:
+    used = set().union(*(groups(command) for command in COMMANDS))
+    found = {path.parent.relative_to(CONF_DIR).as_posix() for path in CONF_DIR.glob("*/*.yaml")}
+    assert found == used
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_composes_as_it_stands(command: str) -> None:
+    assert resolved(command)
+
+
+@pytest.mark.parametrize(("command", "choice"), CHOICES)
+def test_every_option_composes_and_resolves(command: str, choice: str) -> None:
+    assert resolved(command, choice)
+
+
+@pytest.mark.parametrize(("command", "choice"), CHOICES)
+def test_every_target_is_admitted_and_takes_its_arguments(command: str, choice: str) -> None:
+    for place, node in targets(resolved(command, choice)):
+        check(place, node)
+
+
+def check(place: str, node: dict[str, Any]) -> None:
+    """Raise unless Hydra may start the target and its constructor takes the node's arguments."""
+    alone = {"_target_": node["_target_"], "_partial_": True}
+    found = instantiate(alone, _execution_whitelist_=EXECUTION_WHITELIST).func
+    arguments = {key: value for key, value in node.items() if not key.startswith("_")}
+    try:
+        inspect.signature(found).bind_partial(**arguments)
+    except TypeError as error:
+        raise TypeError(f"{place}: {error}") from error
+
+
+def test_the_targets_of_a_training_are_those_that_are_checked() -> None:
+    found = dict(targets(resolved("train")))
+    assert {"trainer", "optim.optimizer", "callbacks.checkpoint", "logger.wandb"} <= found.keys()
+
+
+@pytest.mark.parametrize(
+    ("node", "error"),
+    [
+        ({"_target_": "os.system"}, InstantiationException),
+        ({"_target_": "torch.optim.AdamWW"}, InstantiationException),
+        ({"_target_": "torch.optim.AdamW", "learning_rate": 1}, TypeError),
+    ],
+)
+def test_the_check_of_targets_has_teeth(node: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        check("here", node)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_command_itself_comes_before_its_groups(command: str) -> None:
+    """Otherwise its values would silently overwrite those of an experiment."""
+    defaults = safe_load((CONF_DIR / f"{command}.yaml").read_text("utf-8"))["defaults"]
+    assert defaults[0] == "_self_"
+
+
+@pytest.mark.parametrize("choice", [f"callbacks={option}" for option in options("callbacks")])
+def test_names_of_checkpoints_hold_no_equals_sign(choice: str) -> None:
+    """`ckpt=.../epoch=3.ckpt` would not be an override."""
+    for node in resolved("train", choice)["callbacks"].values():
+        if node["_target_"].endswith("ModelCheckpoint"):
+            assert node["auto_insert_metric_name"] is False
+            assert re.fullmatch(r"[\w-]+", node["filename"])
+            assert "=" not in node["dirpath"]
+
+
+@pytest.mark.parametrize("choice", [c for _, c in CHOICES if c.startswith(("tuned", "exp"))])
+def test_a_config_of_the_whole_adds_no_setting(choice: str) -> None:
+    """It lies at the root of the config, where a slip in a key would change nothing."""
+    text = (CONF_DIR / f"{choice.replace('=', '/')}.yaml").read_text("utf-8")
+    assert text.startswith("# @package _global_\n")
+    before, after = composed("train"), composed("train", choice)
+    own = {key: value for key, value in (safe_load(text) or {}).items() if key != "defaults"}
+    for key, _ in settings(OmegaConf.create(own)):
+        assert OmegaConf.select(before, key, default=after) is not after, key
+
+
+TABLE_1 = {
+    "disease": (4.9e-4, 10, 8),
+    "procedure": (3.4e-4, 7, 4),
+    "symptom": (2.4e-4, 9, 4),
+}
+"""The paper's Table 1: learning rate, epochs, batch size."""
+
+TABLE_2 = {
+    "table2_es_multilingual": ("BSC-LT/MrBERT-es", "all"),
+    "table2_biomed_spanish": ("BSC-LT/MrBERT-biomed", "es"),
+    "table2_biomed_multilingual": ("BSC-LT/MrBERT-biomed", "all"),
+}
+"""The paper's Table 2: encoder and languages of its three strategies."""
+
+
+def paper_facts(config: dict[str, Any]) -> tuple[Any, ...]:
+    """What the paper's section 2 fixes for every run: windows, tags, head, post-processing."""
+    window, decoding = config["window"], config["decoding"]
+    scheme, head = config["tagging"]["scheme"], config["head"]["name"]
+    return window["size"], window["overlap"], scheme, head, decoding["snapping"]
+
+
+def tuned(config: dict[str, Any]) -> tuple[float, int, int]:
+    optim, trainer, data = config["optim"], config["trainer"], config["data"]
+    return optim["learning_rate"], trainer["max_epochs"], data["batch_size"]
+
+
+@pytest.mark.parametrize("entity", TABLE_1)
+def test_the_submitted_systems_are_those_of_table_1(entity: str) -> None:
+    config = resolved("train", f"experiment=paper_{entity}")
+    assert tuned(config) == TABLE_1[entity]
+    assert config["optim"]["optimizer"]["lr"] == TABLE_1[entity][0]
+    assert paper_facts(config) == (512, 128, "bio", "linear", "paper")
+    assert config["entity"]["labels"] == {entity: entity.upper()}
+    assert config["model"]["encoder"] == "BSC-LT/MrBERT-biomed"
+    assert config["languages"] == "all"
+
+
+@pytest.mark.parametrize("entity", TABLE_1)
+@pytest.mark.parametrize("name", TABLE_2)
+def test_the_strategies_are_those_of_table_2(name: str, entity: str) -> None:
+    config = resolved("train", f"experiment={name}", f"entity={entity}", f"tuned={entity}")
+    encoder, languages = TABLE_2[name]
+    assert (config["model"]["encoder"], config["languages"]) == (encoder, languages)
+    assert tuned(config) == TABLE_1[entity]
+    assert paper_facts(config) == (512, 128, "bio", "linear", "paper")
+    assert config["entity"]["name"] == entity
+
+
+def test_every_experiment_is_known_here() -> None:
+    papers = {f"paper_{entity}" for entity in TABLE_1}
+    assert set(options("experiment")) == {*papers, *TABLE_2, "quickstart"}
+
+
+def test_the_command_line_beats_an_experiment() -> None:
+    config = resolved("train", "experiment=paper_disease", "optim.learning_rate=1e-5")
+    assert tuned(config) == (1e-5, 10, 8)
+
+
+def test_the_quickstart_needs_no_network() -> None:
+    config = resolved("train", "experiment=quickstart")
+    assert config["model"]["encoder"] is None
+    assert config["data"]["sample"] is not None
+    assert set(config["logger"]) == {"csv"}

@@ -1,0 +1,238 @@
+"""Which documents are trained on and which validate, and what the loaders give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from multiclin.batch import Batch
+from multiclin.corpus.source import Corpus
+from multiclin.datamodule import Loading, NerDataModule, Splitting, share_out, vocabulary
+from multiclin.errors import CorpusError
+from multiclin.store import Entry
+from tests.toy_models import CASES, marked, toy_model, toy_set
+
+LABELS = {"disease": "DISEASE"}
+
+
+def entries(*sets: str, cases: Iterable[int] = range(1, 5)) -> list[Entry]:
+    """Cases of some sets, written as `es/train`; case 1 of `train` is one case in all languages."""
+    return [
+        Entry(f"{language}-{split}-{case}", language, f"{split}-{case}", split, frozenset())
+        for language, _, split in (name.partition("/") for name in sets)
+        for case in cases
+    ]
+
+
+def shared(found: list[Entry], splitting: Splitting) -> dict[str, list[str]]:
+    """`share_out` by ids."""
+    return {
+        side: [found[number].id for number in numbers]
+        for side, numbers in share_out(found, splitting).items()
+    }
+
+
+def test_a_share_of_the_spanish_cases_validates_and_their_translations_are_unused() -> None:
+    found = entries("es/train", "it/train", "es/test", "it/test", cases=range(1, 11))
+    sides = shared(found, Splitting(share=0.2))
+    validation = sides["validation"]
+    assert [id.split("-")[0] for id in validation] == ["es", "es"]
+    cases = {id.rsplit("-")[-1] for id in validation}
+    assert sides["train"] == [
+        f"{language}-train-{case}"
+        for language in ("es", "it")
+        for case in range(1, 11)
+        if str(case) not in cases
+    ]
+    assert sides["test"] == [f"es-test-{case}" for case in range(1, 11)]
+
+
+def test_translations_of_validation_cases_can_be_kept() -> None:
+    found = entries("es/train", "it/train")
+    sides = shared(found, Splitting(share=0.25, keep_translations=True))
+    assert (len(sides["validation"]), len(sides["train"])) == (1, 3 + 4)
+
+
+def test_validation_sets_of_the_release_are_preferred() -> None:
+    sides = shared(entries("es/train", "es/validation", "it/validation"), Splitting(share=0.5))
+    assert sides["train"] == ["es-train-1", "es-train-2", "es-train-3", "es-train-4"]
+    assert sides["validation"] == [f"es-validation-{case}" for case in range(1, 5)]
+
+
+def test_a_language_without_a_validation_set_gives_a_share_of_its_cases() -> None:
+    found = entries("es/train", "es/validation", "it/train")
+    splitting = Splitting(share=0.25, evaluate_on="all", keep_translations=True)
+    sides = shared(found, splitting)
+    assert [id.split("-")[:2] for id in sides["validation"]] == [["es", "validation"]] * 4 + [
+        ["it", "train"]
+    ]
+
+
+def test_validation_and_test_are_in_the_languages_asked_for() -> None:
+    found = entries("es/train", "it/train", "es/test", "it/test", "es/validation", "it/validation")
+    sides = shared(found, Splitting(evaluate_on=["it"]))
+    assert {id.split("-")[0] for id in sides["validation"] + sides["test"]} == {"it"}
+    assert {id.split("-")[0] for id in sides["train"]} == {"es", "it"}
+
+
+def test_a_share_of_zero_trains_on_everything() -> None:
+    sides = shared(entries("es/train", "es/test"), Splitting(share=0))
+    assert [len(sides[name]) for name in ("train", "validation", "test")] == [4, 0, 4]
+
+
+def test_listed_documents_validate_instead(tmp_path: Path) -> None:
+    (tmp_path / "ids").write_text("# two cases\nes-train-2\nes-train-4\n")
+    found = entries("es/train", "it/train", "es/validation", "es/test")
+    sides = shared(found, Splitting(ids=tmp_path / "ids"))
+    assert sides["validation"] == ["es-train-2", "es-train-4"]
+    assert sides["train"] == ["es-train-1", "es-train-3", "it-train-1", "it-train-3"]
+    assert len(sides["test"]) == 4
+
+
+def test_a_corpus_without_training_cases_in_the_evaluation_language_has_no_validation() -> None:
+    sides = shared(entries("it/train", "es/test"), Splitting(share=0.5))
+    assert (len(sides["train"]), sides["validation"], len(sides["test"])) == (4, [], 4)
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Six Spanish training and two test documents, the second of them without mentions."""
+    folder = tmp_path_factory.mktemp("corpus")
+    toy_set(folder)
+    toy_set(folder, "test", cases=[CASES[0], "Sin datos."])
+    return folder
+
+
+def opened(root: Path, cache: Path, splitting: Splitting | None = None) -> NerDataModule:
+    data = NerDataModule(
+        Corpus(root, LABELS),
+        toy_model(),
+        splitting or Splitting(share=0.2),
+        Loading(batch_size=2, evaluation_batch_size=3, workers=0),
+        cache,
+    )
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+@pytest.fixture(scope="module")
+def data(root: Path, tmp_path_factory: pytest.TempPathFactory) -> NerDataModule:
+    return opened(root, tmp_path_factory.mktemp("cache"))
+
+
+def texts(batches: Iterable[Batch]) -> list[tuple[int, ...]]:
+    """The windows of the batches, each as its subwords."""
+    return [
+        tuple(ids[mask.bool()].tolist())
+        for batch in batches
+        for ids, mask in zip(batch.ids, batch.mask, strict=True)
+    ]
+
+
+def test_documents_are_tokenised_once(root: Path, tmp_path: Path) -> None:
+    first = opened(root, tmp_path)
+    (store,) = tmp_path.iterdir()
+    stamp = store.stat().st_mtime_ns
+    again = opened(root, tmp_path, Splitting(share=0.5))
+    assert again.folder == first.folder == store
+    assert store.stat().st_mtime_ns == stamp
+
+
+def test_another_scheme_or_rule_is_another_store(root: Path, tmp_path: Path) -> None:
+    folders = set()
+    for changes in ({}, {"scheme": "bioes"}, {"overlaps": "first"}, {"labels": ("X",)}):
+        model = toy_model()
+        model = replace(model, recipe=replace(model.recipe, **changes))
+        corpus = Corpus(root, LABELS)
+        folders.add(NerDataModule(corpus, model, Splitting(), Loading(), tmp_path).folder)
+    assert len(folders) == 4
+
+
+def test_every_training_window_comes_once_an_epoch_in_another_order(data: NerDataModule) -> None:
+    loader = data.train_dataloader()
+    first = texts(loader)
+    loader.batch_sampler.set_epoch(1)  # type: ignore[union-attr]
+    second = texts(loader)
+    windows = [
+        window
+        for number in data.split["train"]
+        for window in data.model.windowing.cut(int(data.store.lengths[number]))
+    ]
+    assert len(first) == len(windows)
+    assert first != second
+    assert sorted(first) == sorted(second)
+
+
+def test_a_resumed_run_begins_with_the_order_of_its_epoch(data: NerDataModule) -> None:
+    later = data.train_dataloader()
+    later.batch_sampler.set_epoch(3)  # type: ignore[union-attr]
+    data.trainer = SimpleNamespace(current_epoch=3, global_rank=0, world_size=1)  # type: ignore[assignment]
+    try:
+        assert texts(data.train_dataloader()) == texts(later)
+    finally:
+        data.trainer = None
+
+
+def test_whole_documents_come_with_their_gold(data: NerDataModule) -> None:
+    (batch,) = data.test_dataloader()
+    found = [one.document for one in batch.arrivals.values()]
+    assert sorted((one.text, one.spans) for one in found) == [
+        (one.text, one.spans)
+        for one in (marked(CASES[0], label="DISEASE"), marked("Sin datos.", label="DISEASE"))
+    ]
+
+
+def test_processes_share_the_documents_out(data: NerDataModule) -> None:
+    ids = []
+    for rank in range(2):
+        data.trainer = SimpleNamespace(global_rank=rank, world_size=2)  # type: ignore[assignment]
+        loader = data.documents_loader("test")
+        ids.append([one.document.id for batch in loader for one in batch.arrivals.values()])
+    data.trainer = None
+    name = "MultiClinNER-es-test-disease"
+    assert ids == [[f"{name}-0001"], [f"{name}-0002"]]
+
+
+def test_a_text_in_two_splits_is_found(data: NerDataModule) -> None:
+    side = "train" if 0 in data.split["train"] else "validation"
+    name = "MultiClinNER-es"
+    assert data.leaks() == [
+        (("test", f"{name}-test-disease-0001"), (side, f"{name}-train-disease-0001"))
+    ]
+
+
+def test_headers_and_ceilings_follow_the_split(data: NerDataModule) -> None:
+    assert {name: len(side) for name, side in data.headers().items()} == {
+        "train": 5,
+        "validation": 1,
+        "test": 2,
+    }
+    assert data.ceilings()["test"]["es"].gold == 1
+
+
+def test_a_vocabulary_is_learned_from_the_training_texts_once(root: Path, tmp_path: Path) -> None:
+    ids, cache = tmp_path / "ids", tmp_path / "cache"
+
+    def unknown() -> list[str]:
+        made = vocabulary(Corpus(root, LABELS), Splitting(ids=ids), 200, cache)
+        return [letter for letter in "íR" if made.id_of(letter) is None]
+
+    ids.write_text("MultiClinNER-es-train-disease-0001\n")  # only this one has an `í`
+    assert unknown() == unknown() == ["í"]
+    assert len(list(cache.iterdir())) == 1
+    ids.write_text("MultiClinNER-es-train-disease-0003\n")  # only this one has an `R`
+    assert unknown() == ["R"]
+
+
+def test_a_list_of_ids_that_is_not_there_is_named(root: Path, tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match=r"ids: cannot be read"):
+        opened(root, tmp_path / "cache", Splitting(ids=tmp_path / "ids"))
+
+
+def test_workers_are_chosen_unless_told() -> None:
+    assert Loading(workers=3).worker_processes == 3

@@ -1,0 +1,523 @@
+"""The main job through the real commands: what a run leaves, that prediction is invariant, mistakes.
+
+One small training on a toy corpus serves most tests; commands that do not need each other run two
+at a time. Nothing may reach the network: every proxy points to a closed port.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from multiclin.corpus.brat import read_document
+from multiclin.corpus.jsonl import read_documents
+from multiclin.corpus.sample import generate
+from multiclin.corpus.tsv import read_rows
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[1]
+CLOSED = "http://127.0.0.1:9"
+MODEL = [
+    "model=tiny",
+    "model.vocabulary=2000",
+    *("model.config.hidden_size=64", "model.config.intermediate_size=64"),
+    *("model.config.num_hidden_layers=2", "model.config.num_attention_heads=2"),
+    *("model.config.classifier_dropout=0", "model.config.embedding_dropout=0"),
+    *("window.size=128", "window.overlap=32"),
+]
+"""Four epochs of this reach a strict F1 of about 0.5 in seconds."""
+
+Done = subprocess.CompletedProcess[str]
+Words = Iterable[str | Path]
+
+
+class Work:
+    """A folder with a toy corpus, and the commands run in it.
+
+    Attributes:
+        folder: Everything that the commands write lies below it.
+        corpus: Two languages with 19 training and 5 test cases each, three entities.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.corpus = folder, folder / "corpus"
+        generate(self.corpus, documents=24, seed=1, languages=["es", "en"])
+        (folder / "home").mkdir()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """Ours without W&B's settings and keys, without network, one thread per command."""
+        mine = {key: value for key, value in os.environ.items() if not key.startswith("WANDB")}
+        proxies = dict.fromkeys(["HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"], CLOSED)
+        places = {"HOME": str(self.folder / "home"), "PYTHONPATH": str(ROOT)}
+        return {**mine, **proxies, **places, "NO_PROXY": "127.0.0.1", "OMP_NUM_THREADS": "1"}
+
+    def start(self, script: str, *words: str | Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, str(ROOT / script), *map(str, words)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=self.environment,
+            cwd=self.folder,
+        )
+
+    def run(self, script: str, *words: str | Path) -> Done:
+        with self.start(script, *words) as process:
+            out, err = process.communicate()
+        return subprocess.CompletedProcess(list(map(str, words)), process.returncode, out, err)
+
+    def run_all(self, commands: Iterable[Words]) -> list[Done]:
+        """The commands, two at a time."""
+        with ThreadPoolExecutor(2) as pool:
+            return list(pool.map(lambda words: self.run(*map(str, words)), commands))
+
+    def training(self, name: str, *words: str) -> list[str]:
+        """The command that trains into `folder / name`."""
+        places = [f"data.root={self.corpus}", f"hydra.run.dir={self.folder / name}"]
+        return ["train.py", *MODEL, *places, "trainer=cpu", "optim.learning_rate=1e-2", *words]
+
+    def prediction(self, ckpt: Path, texts: Path, name: str, *words: str) -> list[str]:
+        """The command that predicts into `folder / name`."""
+        places = [f"ckpt={ckpt}", f"input={texts}", f"output={self.folder / name}"]
+        return ["predict.py", *places, "trainer=cpu", *words]
+
+    def set(self, split: str, entity: str, language: str = "es") -> Path:
+        above = f"MultiClinNER/MultiClinNER-{language}/MultiClinNER-{language}-{split}"
+        return self.corpus / above / f"MultiClinNER-{language}-{split}-{entity}"
+
+
+def succeeded(done: Done) -> Done:
+    assert done.returncode == 0, done.stderr
+    return done
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    return content
+
+
+def rows(folder: Path) -> list[str]:
+    """The lines of predictions.tsv below its heading."""
+    return (folder / "predictions.tsv").read_text("utf-8").splitlines()[1:]
+
+
+def files(folder: Path) -> set[str]:
+    return {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory: pytest.TempPathFactory) -> Work:
+    return Work(tmp_path_factory.mktemp("job"))
+
+
+TRAINED = ["entity=symptom", "trainer.max_epochs=4"]
+
+
+@pytest.fixture(scope="module")
+def console(work: Work) -> Done:
+    """The training that most tests look at."""
+    return succeeded(work.run(*work.training("run", *TRAINED, "logger=csv")))
+
+
+@pytest.fixture(scope="module")
+def run(console: Done, work: Work) -> Path:
+    """Its folder."""
+    return work.folder / "run"
+
+
+# What a run leaves
+
+
+def test_a_run_leaves_all_its_files(run: Path) -> None:
+    assert files(run) == {
+        ".hydra/config.yaml",
+        ".hydra/hydra.yaml",
+        ".hydra/overrides.yaml",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "csv/version_0/hparams.yaml",
+        "csv/version_0/metrics.csv",
+        "metrics.json",
+        "model/README.md",
+        "model/config.json",
+        "model/model.safetensors",
+        "model/multiclin.json",
+        "model/tokenizer.json",
+        "model/tokenizer_config.json",
+        "predictions/test.tsv",
+        "predictions/validation.tsv",
+        "report.html",
+        "split.json",
+        "train.log",
+    }
+
+
+def test_metrics_have_their_names(run: Path) -> None:
+    metrics = read_json(run / "metrics.json")
+    names = ["loss", "strict_f1", "strict_precision", "strict_recall", "overlap_f1", "seqeval_f1"]
+    expected = {f"{split}/{name}" for split in ("val", "test") for name in names}
+    assert expected == {name for name in metrics if not name.startswith("ceiling/")}
+    assert {f"ceiling/{split}/es/f1" for split in ("train", "validation", "test")} <= set(metrics)
+    assert 0.1 < metrics["test/strict_f1"] < 1  # Else the tests below would compare nothing.
+
+
+def test_the_bundle_says_what_it_is(run: Path) -> None:
+    said = read_json(run / "model" / "multiclin.json")
+    metrics = read_json(run / "metrics.json")
+    assert said["recipe"]["labels"] == ["SYMPTOM"]
+    assert (said["recipe"]["scheme"], said["recipe"]["snapping"]) == ("bio", "words")
+    assert (said["recipe"]["window"], said["recipe"]["overlap"]) == (128, 32)
+    assert said["about"]["scores"]["test/strict_f1"] == metrics["test/strict_f1"]
+    assert said["about"]["data"]["digest"]
+    assert {"multiclin", "torch", "transformers"} <= set(said["about"]["versions"])
+    assert read_json(run / "model" / "config.json")["id2label"] == {
+        "0": "O",
+        "1": "B-SYMPTOM",
+        "2": "I-SYMPTOM",
+    }
+
+
+def test_no_case_is_in_two_splits(run: Path) -> None:
+    split = read_json(run / "split.json")
+    cases = {
+        name: {key[-4:] for key in keys if "-test-" not in key} for name, keys in split.items()
+    }
+    assert len(split["validation"]) == 2
+    assert all(key.startswith("es/") for key in split["validation"] + split["test"])
+    assert not cases["train"] & cases["validation"]
+
+
+def test_the_console_tells_the_run_and_nothing_else(console: Done, run: Path) -> None:
+    assert console.stdout == ""  # Bars are for terminals.
+    lines = console.stderr.splitlines()
+    for number in range(1, 5):
+        assert sum(line.startswith(f"epoch {number} of 4  train/loss") for line in lines) == 1
+    assert lines[-1] == f"to use it: python predict.py ckpt={run} input=DIR output=DIR"
+    assert "Warning" not in console.stderr
+    assert not [line for line in lines if line.startswith(("[", " ")) or "\r" in line]
+    logged = (run / "train.log").read_text("utf-8").splitlines()
+    assert len(logged) == len(lines)
+
+
+# Prediction
+
+
+@pytest.fixture(scope="module")
+def texts(work: Work) -> Path:
+    """The Spanish test documents of all entities in one folder: 15, most of several windows."""
+    folder = work.folder / "texts"
+    folder.mkdir()
+    for entity in ("disease", "procedure", "symptom"):
+        for text in (work.set("test", entity) / "txt").iterdir():
+            shutil.copy(text, folder)
+    return folder
+
+
+VARIANTS = {
+    "plain": [],
+    "checkpoint": [],
+    "whole_run": [],
+    "one": ["batch_size=1"],
+    "three": ["batch_size=3", "workers=2"],
+    "reversed": [],
+    "first_half": [],
+    "second_half": [],
+}
+
+
+@pytest.fixture(scope="module")
+def predicted(work: Work, run: Path, texts: Path) -> dict[str, Path]:
+    """The same documents, predicted in several ways; the folder of each."""
+    ordered = sorted(texts.iterdir())
+    names = {
+        "reversed": {f"{99 - n}{text.name}": text for n, text in enumerate(ordered)},
+        "first_half": {text.name: text for text in ordered[:7]},
+        "second_half": {text.name: text for text in ordered[7:]},
+    }
+    for name, copies in names.items():
+        (work.folder / "texts_of" / name).mkdir(parents=True)
+        for copy, text in copies.items():
+            shutil.copy(text, work.folder / "texts_of" / name / copy)
+    ckpts = {"checkpoint": run / "checkpoints" / "best.ckpt", "whole_run": run}
+    commands = [
+        work.prediction(
+            ckpts.get(name, run / "model"),
+            work.folder / "texts_of" / name if name in names else texts,
+            f"predicted/{name}",
+            *words,
+        )
+        for name, words in VARIANTS.items()
+    ]
+    for done in work.run_all(commands):
+        succeeded(done)
+    return {name: work.folder / "predicted" / name for name in VARIANTS}
+
+
+def test_there_is_something_to_compare(predicted: dict[str, Path]) -> None:
+    assert len(rows(predicted["plain"])) > 30
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "whole_run", "one", "three"])
+def test_neither_form_of_the_model_nor_batches_change_a_byte(
+    predicted: dict[str, Path], name: str
+) -> None:
+    plain, other = predicted["plain"], predicted[name]
+    expected = (plain / "predictions.tsv").read_bytes()
+    assert (other / "predictions.tsv").read_bytes() == expected
+
+
+def test_the_order_of_documents_changes_nothing(predicted: dict[str, Path]) -> None:
+    renamed = [row[2:] for row in rows(predicted["reversed"])]
+    assert sorted(renamed) == sorted(rows(predicted["plain"]))
+
+
+def test_cutting_a_corpus_into_folders_changes_nothing(predicted: dict[str, Path]) -> None:
+    parts = rows(predicted["first_half"]) + rows(predicted["second_half"])
+    assert parts == rows(predicted["plain"])
+
+
+@pytest.fixture(scope="module")
+def on_test_set(work: Work, run: Path) -> Path:
+    """The test set predicted in all formats."""
+    formats = "formats=[tsv,brat,jsonl]"
+    words = work.prediction(run / "model", work.set("test", "symptom"), "on_test_set", formats)
+    succeeded(work.run(*words))
+    return work.folder / "on_test_set"
+
+
+def test_the_three_formats_say_the_same(on_test_set: Path) -> None:
+    table: dict[str, list[tuple[int, int, str]]] = {}
+    for row in read_rows(on_test_set / "predictions.tsv"):
+        table.setdefault(row.filename, []).append((row.start, row.end, row.label))
+    lines = list(read_documents(on_test_set / "predictions.jsonl"))
+    brat = [read_document(path)[0] for path in sorted((on_test_set / "ann").glob("*.txt"))]
+    for documents in (lines, brat):
+        found = {
+            document.id: [(span.start, span.end, span.label) for span in document.spans]
+            for document in documents
+        }
+        assert {id: spans for id, spans in found.items() if spans} == table
+        assert len(found) == 5
+    assert all(0 < span.score <= 1 for document in lines for span in document.spans if span.score)
+
+
+def test_predict_and_the_run_say_the_same(on_test_set: Path, run: Path) -> None:
+    expected = (run / "predictions" / "test.tsv").read_bytes()
+    assert (on_test_set / "predictions.tsv").read_bytes() == expected
+
+
+def test_the_score_of_the_run_is_the_official_one(work: Work, run: Path, on_test_set: Path) -> None:
+    gold = f"gold={work.set('test', 'symptom')}"
+    predictions = [run / "predictions" / "test.tsv", on_test_set]
+    commands = [["evaluate.py", gold, f"pred={path}", "entity=symptom"] for path in predictions]
+    metrics = read_json(run / "metrics.json")
+    for done in work.run_all(commands):
+        official = json.loads(succeeded(done).stdout)
+        assert official["strict"]["f1"] == round(metrics["test/strict_f1"], 4)
+        assert official["char_f1"]["f1"] == round(metrics["test/overlap_f1"], 4)
+
+
+def test_a_bad_file_is_named_and_the_rest_is_predicted(
+    work: Work, run: Path, texts: Path, predicted: dict[str, Path]
+) -> None:
+    mixed = work.folder / "mixed"
+    shutil.copytree(texts, mixed)
+    (mixed / "empty.txt").touch()
+    (mixed / "latin.txt").write_bytes("año".encode("latin-1"))
+    done = work.run(*work.prediction(run / "model", mixed, "mixed_out"))
+    assert done.returncode == 2
+    assert f"error: {mixed / 'latin.txt'}:1: not UTF-8 at byte 1 (0xf1)" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert rows(work.folder / "mixed_out") == rows(predicted["plain"])
+
+
+def test_results_are_replaced_only_when_asked(work: Work, run: Path, texts: Path) -> None:
+    table = work.folder / "kept" / "predictions.tsv"
+    table.parent.mkdir()
+    table.write_text("precious\n", "utf-8")
+    refused = work.run(*work.prediction(run / "model", texts, "kept"))
+    assert refused.returncode == 2
+    assert refused.stderr.splitlines() == [
+        f"error: {table} exists already; choose another output= or say overwrite=true"
+    ]
+    assert table.read_text("utf-8") == "precious\n"
+    succeeded(work.run(*work.prediction(run / "model", texts, "kept", "overwrite=true")))
+    assert len(rows(table.parent)) > 30
+    assert files(table.parent) == {"predictions.tsv"}
+
+
+# Mistakes
+
+
+@pytest.fixture(scope="module")
+def mistakes(work: Work, run: Path, texts: Path) -> dict[str, Done]:
+    """One command per mistake, and what came of it."""
+    broken = work.folder / "broken"
+    shutil.copytree(work.corpus, broken)
+    ann = next(path for path in sorted(broken.rglob("*.ann")) if "es-train-disease" in path.name)
+    lines = ann.read_text("utf-8").splitlines()
+    lines[1] = "T2\tDISEASE 5 x\tfoo"
+    ann.write_text("\n".join(lines), "utf-8")
+    commands = {
+        "no corpus": work.training("m1", "data.root=nowhere"),
+        "broken annotation": work.training("m2", f"data.root={broken}"),
+        "unknown entity": work.training("m3", "entity=diseas"),
+        "unknown setting": work.training("m4", "optim.learnin_rate=1"),
+        "unknown language": work.training("m5", "languages=[es,xx]"),
+        "finished run": work.training("run", *TRAINED, "logger=csv"),
+        "no checkpoint": work.prediction(Path("nowhere.ckpt"), texts, "m6"),
+        "no texts": work.prediction(run / "model", Path("nowhere"), "m7"),
+        "no checkpoint to go on from": work.training("m8", "ckpt_path=nowhere.ckpt"),
+    }
+    return dict(zip(commands, work.run_all(commands.values()), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("no corpus", "nowhere: no such folder"),
+        ("broken annotation", "-es-train-disease-0001.ann:2: expected T<id>"),
+        ("unknown entity", "did you mean entity=disease?"),
+        ("unknown setting", "did you mean optim.learning_rate?"),
+        ("unknown language", "xx"),
+        ("finished run", "holds a finished run"),
+        ("no checkpoint", "nowhere.ckpt does not exist; give a checkpoint"),
+        ("no texts", "nowhere: no such file or folder"),
+        ("no checkpoint to go on from", "ckpt_path=nowhere.ckpt is not there"),
+    ],
+)
+def test_a_mistake_is_one_message(mistakes: dict[str, Done], name: str, words: str) -> None:
+    done = mistakes[name]
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert words in done.stderr.partition("error:")[2]
+
+
+# Stopping and going on
+
+
+@pytest.fixture(scope="module")
+def interrupted(work: Work) -> tuple[int, str]:
+    """Status and messages of a training that gets Ctrl-C in its second of three epochs."""
+    words = ["entity=symptom", "trainer.max_epochs=3", "logger=csv"]
+    messages = ""
+    with work.start(*work.training("stopped", *words)) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            messages += line
+            if line.startswith("epoch 1 of 3"):
+                process.send_signal(signal.SIGINT)
+    return process.returncode, messages
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(work: Work, interrupted: tuple[int, str]) -> None:
+    status, messages = interrupted
+    folder = work.folder / "stopped"
+    assert status == 130
+    assert "Traceback" not in messages
+    assert messages.splitlines()[-2:] == [
+        f"stopped; go on with the same command and hydra.run.dir='{folder}' ckpt_path=last",
+        "interrupted",
+    ]
+    assert (folder / "checkpoints" / "last.ckpt").is_file()
+    assert not (folder / "model").exists()
+
+
+@pytest.mark.usefixtures("interrupted")
+def test_an_interrupted_run_goes_on_to_its_end(work: Work) -> None:
+    words = ["entity=symptom", "trainer.max_epochs=3", "logger=csv", "ckpt_path=last"]
+    done = succeeded(work.run(*work.training("stopped", *words)))
+    folder = work.folder / "stopped"
+    assert "epoch 1 of 3" not in done.stderr
+    assert "epoch 3 of 3" in done.stderr
+    assert "Warning" not in done.stderr
+    assert {"metrics.json", "model/model.safetensors", "predictions/test.tsv"} <= files(folder)
+    # The record of the first session stays beside that of the second.
+    assert {"csv/version_0/metrics.csv", "csv/version_1/metrics.csv"} <= files(folder)
+
+
+# Other ways to train
+
+
+@pytest.fixture(scope="module")
+def others(work: Work, run: Path) -> dict[str, Done]:
+    """Trainings that do not need each other."""
+    commands = {
+        "wandb": work.training("wandb_run", *TRAINED),
+        "from_bundle": work.training(
+            "from_bundle",
+            *("entity=symptom", "trainer.max_epochs=1", "logger=csv"),
+            *(f"weights={run / 'model'}", "data.validation.share=0", "optim.learning_rate=0"),
+        ),
+        "joint": work.training("joint", "entity=joint", "trainer.max_epochs=2", "logger=csv"),
+        "other_entity": work.training(
+            "other_entity",
+            *("entity=joint", "languages=es", "trainer.max_epochs=1", "logger=csv"),
+            f"weights={run / 'checkpoints' / 'best.ckpt'}",
+        ),
+    }
+    return dict(zip(commands, map(succeeded, work.run_all(commands.values())), strict=True))
+
+
+@pytest.mark.usefixtures("others")
+def test_the_same_seed_gives_the_same_metrics(work: Work, run: Path) -> None:
+    again = work.folder / "wandb_run"
+    assert (again / "metrics.json").read_bytes() == (run / "metrics.json").read_bytes()
+
+
+def test_wandb_needs_no_key_and_stays_in_the_folder_of_the_run(
+    work: Work, others: dict[str, Done]
+) -> None:
+    folder = work.folder / "wandb_run"
+    assert len(list(folder.glob("wandb/offline-run-*/run-*.wandb"))) == 1
+    assert (folder / "csv" / "version_0" / "metrics.csv").is_file()
+    assert not (work.folder / "wandb").exists()
+    said = [line for line in others["wandb"].stderr.splitlines() if "wandb" in line.lower()]
+    assert said[0] == f"W&B is offline; to upload: wandb sync {folder}/wandb/offline-run-*"
+    assert others["wandb"].stdout == ""
+
+
+@pytest.mark.usefixtures("others")
+def test_without_validation_everything_is_trained_on(work: Work) -> None:
+    folder = work.folder / "from_bundle"
+    split = read_json(folder / "split.json")
+    assert len(split["train"]) == 2 * 19
+    assert split["validation"] == []
+    assert {"checkpoints/best.ckpt", "model/model.safetensors"} <= files(folder)
+    assert not [name for name in read_json(folder / "metrics.json") if name.startswith("val/")]
+
+
+@pytest.mark.usefixtures("others")
+def test_a_training_starts_from_the_weights_of_a_bundle(work: Work, run: Path) -> None:
+    """With a learning rate of 0 they stay what they are."""
+    before, after = (read_json(f / "metrics.json") for f in (run, work.folder / "from_bundle"))
+    assert after["test/strict_f1"] == before["test/strict_f1"]
+
+
+def test_weights_of_another_entity_start_all_but_the_classifier(others: dict[str, Done]) -> None:
+    anew = "weights that begin anew, for the tags are others: "
+    assert (
+        f"{anew}encoder.classifier.bias, encoder.classifier.weight\n"
+        in others["other_entity"].stderr
+    )
+
+
+@pytest.mark.usefixtures("others")
+def test_a_joint_model_finds_three_labels(work: Work, texts: Path) -> None:
+    succeeded(work.run(*work.prediction(work.folder / "joint", texts, "joint_out")))
+    found = {row.label for row in read_rows(work.folder / "joint_out" / "predictions.tsv")}
+    assert found == {"DISEASE", "PROCEDURE", "SYMPTOM"}

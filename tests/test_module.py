@@ -1,0 +1,225 @@
+"""A toy model is trained and scored: the same way as it predicts, whatever the batches are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.optim import AdamW
+
+from multiclin.batch import Batch
+from multiclin.bundle import load_model, save_bundle
+from multiclin.callbacks import PredictionWriter
+from multiclin.corpus.source import Corpus
+from multiclin.corpus.tsv import Row, read_rows, rows_from_documents
+from multiclin.datamodule import Loading, NerDataModule, Splitting
+from multiclin.document import Document, Span
+from multiclin.module import NerModule
+from multiclin.optimization import linear_schedule
+from multiclin.output import Spool, write_predictions
+from multiclin.scoring.counts import Counts
+from multiclin.scoring.official import official
+from tests.test_bundle import emissions
+from tests.toy_models import toy_model, toy_set
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*isinstance.treespec, LeafSpec.")
+
+# Parts of the training cases, so that some mentions are found and some are not.
+UNSEEN = (
+    "Ingresa con [insuficiencia renal aguda] y fiebre. " * 3,
+    "Refiere [asma bronquial] y niega [trombosis].",
+    "Sin [diabetes].",
+    "",
+    " \n",
+)
+NAMES = ["strict_f1", "strict_precision", "strict_recall", "overlap_f1", "seqeval_f1", "loss"]
+
+
+class Run(NamedTuple):
+    """A training."""
+
+    trainer: pl.Trainer
+    module: NerModule
+    data: NerDataModule
+    losses: list[float]
+
+
+def evaluate(run: Run, size: int = 16) -> dict[str, float]:
+    """Test metrics with batches of `size` windows."""
+    run.data.loading = replace(run.data.loading, evaluation_batch_size=size)
+    (found,) = trainer(1).test(run.module, run.data.documents_loader("test"), verbose=False)
+    return dict(found)
+
+
+def gold_rows(run: Run) -> list[Row]:
+    documents = [one for role, one in run.data.corpus.documents() if role == "test"]
+    return list(rows_from_documents(documents))
+
+
+class Losses(pl.Callback):
+    """Keeps the training loss of every step."""
+
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        self.values.append(float(trainer.callback_metrics["train/loss"]))
+
+
+def trainer(epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
+    return pl.Trainer(
+        max_epochs=epochs,
+        check_val_every_n_epoch=epochs,
+        accelerator="cpu",
+        callbacks=list(callbacks),
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+    )
+
+
+def fit(root: Path, epochs: int, *, validated: bool = True, seed: int = 13) -> Run:
+    toy_set(root)
+    toy_set(root, "test", cases=UNSEEN)
+    if validated:
+        toy_set(root, "dev")  # the same cases: what is learned by heart is known here
+    pl.seed_everything(seed, verbose=False)
+    model = toy_model()
+    corpus, splitting = Corpus(root, {"disease": "DISEASE"}), Splitting(share=0)
+    loading = Loading(batch_size=4, workers=0, seed=seed)
+    data = NerDataModule(corpus, model, splitting, loading, root / "cache")
+    module = NerModule(
+        model, partial(AdamW, lr=0.02), partial(linear_schedule, warmup_ratio=0.1), 0.01
+    )
+    losses = Losses()
+    run = trainer(epochs, losses)
+    run.fit(module, datamodule=data)
+    return Run(run, module, data, losses.values)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(tmp_path_factory.mktemp("fitted"), epochs=40)
+
+
+def test_training_documents_are_learned_by_heart(fitted: Run) -> None:
+    assert fitted.trainer.callback_metrics["val/strict_f1"] == 1.0
+    assert fitted.trainer.callback_metrics["val/seqeval_f1"] == 1.0
+    assert {f"val/{name}" for name in NAMES} <= set(fitted.trainer.callback_metrics)
+    assert fitted.losses[-1] < 0.1 * fitted.losses[0]
+
+
+def test_one_seed_gives_one_training(tmp_path: Path) -> None:
+    first, second, other = (
+        fit(tmp_path / str(number), 2, seed=seed) for number, seed in enumerate((1, 1, 2))
+    )
+    assert first.losses == second.losses
+    assert first.losses != other.losses
+
+
+class Orders(pl.Callback):
+    """Keeps the first window of every epoch's batches."""
+
+    def __init__(self) -> None:
+        self.epochs: list[list[tuple[int, ...]]] = []
+
+    def on_train_epoch_start(self, *_: object) -> None:
+        self.epochs.append([])
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        self.epochs[-1].append(tuple(batch.ids[0].tolist()))
+
+
+def test_every_epoch_has_an_order_of_its_own(fitted: Run) -> None:
+    orders = Orders()
+    run = trainer(3, orders)
+    module = NerModule(
+        fitted.module.model, partial(AdamW, lr=0.0), partial(linear_schedule, warmup_ratio=0.0)
+    )
+    run.fit(module, datamodule=fitted.data)
+    assert len({tuple(order) for order in orders.epochs}) > 1
+
+
+def test_decoded_scores_are_those_of_the_written_predictions(fitted: Run, tmp_path: Path) -> None:
+    found = evaluate(fitted)
+    scored = fitted.module.scored
+    write_predictions([one.predicted for one in scored], tmp_path / "a.tsv")
+    result = official(gold_rows(fitted), read_rows(tmp_path / "a.tsv"))
+    assert 0 < result["strict"]["f1"] < 1
+    assert {name: round(found[f"test/{name}"], 4) for name in NAMES[:4]} == {
+        "strict_f1": result["strict"]["f1"],
+        "strict_precision": result["strict"]["precision"],
+        "strict_recall": result["strict"]["recall"],
+        "overlap_f1": result["char_f1"]["f1"],
+    }
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_the_size_of_evaluation_batches_changes_no_metric(fitted: Run, size: int) -> None:
+    found = evaluate(fitted)
+    expected = fitted.module.scored
+    assert evaluate(fitted, size) == pytest.approx(found, abs=1e-6)
+    assert [one.predicted for one in fitted.module.scored] == [one.predicted for one in expected]
+
+
+def test_prediction_writes_what_evaluation_scores(fitted: Run, tmp_path: Path) -> None:
+    evaluate(fitted)
+    expected = [one.predicted for one in fitted.module.scored]
+    writer = PredictionWriter(fitted.module.model, Spool(tmp_path))
+    loader = fitted.data.documents_loader("test")
+    trainer(1, writer).predict(fitted.module, loader, return_predictions=False)
+    assert read_rows(tmp_path / "predictions.tsv") == list(rows_from_documents(expected))
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.tsv"]
+
+
+def test_prediction_that_fails_leaves_no_texts(fitted: Run, tmp_path: Path) -> None:
+    class Full(Spool):
+        def add(self, document: Document) -> None:
+            super().add(document)
+            raise OSError("no space left on device")
+
+    writer = PredictionWriter(fitted.module.model, Full(tmp_path))
+    loader = fitted.data.documents_loader("test")
+    with pytest.raises(OSError, match="no space left"):
+        trainer(1, writer).predict(fitted.module, loader, return_predictions=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_documents_without_letters_are_scored(fitted: Run) -> None:
+    evaluate(fitted)
+    blank = [one for one in fitted.module.scored if not one.gold.text.strip()]
+    assert [(one.predicted.spans, one.gold_tags) for one in blank] == [((), [[]]), ((), [[]])]
+
+
+def test_only_annotated_labels_are_scored(fitted: Run) -> None:
+    (one,) = fitted.data.model.subwords.tokenize([Document("d", "Refiere asma.")])
+    scored = fitted.module._score(one, one.document.with_spans((Span(8, 12, "DISEASE"),)))
+    assert (scored.predicted.spans, scored.score.strict, scored.gold_tags) == ((), Counts(), [])
+
+
+def test_a_checkpoint_and_a_bundle_hold_the_same_model(fitted: Run, tmp_path: Path) -> None:
+    fitted.trainer.save_checkpoint(tmp_path / "best.ckpt")
+    save_bundle(fitted.module.model, tmp_path / "model", "")
+    expected = emissions(fitted.module.model)
+    for name in ("best.ckpt", "model"):
+        assert torch.equal(emissions(load_model(tmp_path / name)), expected)
+
+
+def test_a_training_without_validation_has_no_validation_scores(tmp_path: Path) -> None:
+    run = fit(tmp_path, 1, validated=False)
+    assert run.losses
+    assert "val/loss" not in run.trainer.callback_metrics
+
+
+def test_a_module_that_only_predicts_cannot_be_trained(fitted: Run) -> None:
+    with pytest.raises(RuntimeError, match="made without an optimizer: it only predicts"):
+        NerModule(fitted.module.model).configure_optimizers()

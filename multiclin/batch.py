@@ -149,6 +149,9 @@ class LengthGroupedBatches(Sampler[list[int]]):
         seed: Seed of the shuffling.
         rank: This process.
         world: Number of processes; every one gets the same number of batches.
+
+    Attributes:
+        done: Batches that the next pass leaves out, for a run that goes on in mid-epoch.
     """
 
     POOL = 64
@@ -164,7 +167,7 @@ class LengthGroupedBatches(Sampler[list[int]]):
     ) -> None:
         self.lengths, self.size, self.seed = lengths, size, seed
         self.rank, self.world = rank, world
-        self.epoch = 0
+        self.epoch = self.done = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch's order (Lightning calls this before each one)."""
@@ -187,7 +190,8 @@ class LengthGroupedBatches(Sampler[list[int]]):
         for pool in pools:
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
             steps += np.array_split(by_length, math.ceil(len(pool) / joint))
-        for step in generator.permutation(len(steps)):
+        done, self.done = self.done, 0
+        for step in generator.permutation(len(steps))[done:]:
             mine = steps[step][self.rank :: self.world]
             # No process is left without a batch: the others would wait for it for ever.
             yield (mine if len(mine) else steps[step][:1]).tolist()

@@ -28,6 +28,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from multiclin import schema
 from multiclin.errors import MulticlinError
 from multiclin.mistakes import FULL_ERROR, explain, mistake, settings, targets_explained
 
@@ -94,7 +95,7 @@ def run(
                 raise  # The sweeper decides what a failed job means.
             raise _Stop(error) from error
 
-    register_resolvers()
+    register()
     job.__module__ = config_name  # Hydra names the job, and so its log file, after the module.
     application = hydra.main(
         config_path=str(config_dir),
@@ -143,9 +144,10 @@ def check_complete(config: DictConfig) -> None:
         raise explain(error, CONF_DIR) from error
 
 
-def register_resolvers() -> None:
-    """Make `${wandb_offline:}` known, for whoever composes a config without `run`."""
+def register() -> None:
+    """Make `${wandb_offline:}` and the schemas known, for whoever composes without `run`."""
     OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
+    schema.register()
 
 
 def wandb_offline() -> bool:

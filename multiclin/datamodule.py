@@ -247,8 +247,11 @@ class NerDataModule(pl.LightningDataModule):
             rank=rank,
             world=world,
         )
-        # Workers draw the first batches of a resumed run before Lightning sets the epoch.
-        batches.set_epoch(self.trainer.current_epoch if self.trainer else 0)
+        if self.trainer:
+            # Workers draw the first batches of a resumed run before Lightning sets the epoch.
+            batches.set_epoch(self.trainer.current_epoch)
+            had = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
+            batches.done = had % max(1, len(batches))
         return DataLoader(
             windows,
             batch_sampler=batches,

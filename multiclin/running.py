@@ -28,6 +28,7 @@ _NOISE = (
     r".*does not have many workers.*",  # slicing a memory map needs none
     r".*exists and is not empty.*",  # a resumed run writes into its own folder
     r".*`IterableDataset` has `__len__` defined.*",
+    r".*your dataloader is not resumable.*",  # ours leaves out what was done
 )
 
 
@@ -65,6 +66,11 @@ class Progress(TQDMProgressBar):
         shown = super().get_metrics(trainer, pl_module)
         shown.pop("v_num", None)
         return shown
+
+    def on_train_start(self, trainer: pl.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """Begin a bar; an epoch that is continued does not start again."""
+        super().on_train_start(trainer)
+        self._began = time.monotonic()
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:  # noqa: ANN401
         """Begin the epoch's bar; epochs count from 1."""

@@ -170,6 +170,14 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     assert order(1, 2) != order(2, 2)
 
 
+def test_one_pass_leaves_out_the_batches_that_were_done() -> None:
+    sampler = LengthGroupedBatches(np.arange(12), 3, seed=1)
+    whole = list(sampler)
+    sampler.done = 3
+    assert list(sampler) == whole[3:]
+    assert list(sampler) == whole
+
+
 def test_windows_of_a_batch_are_of_like_length() -> None:
     lengths = np.random.default_rng(0).integers(1, 511, 640)
     batches = list(LengthGroupedBatches(lengths, 10, seed=0))

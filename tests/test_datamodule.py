@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
+import pytorch_lightning as pl
 
 from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
@@ -171,9 +173,29 @@ def test_every_training_window_comes_once_an_epoch_in_another_order(data: NerDat
 def test_a_resumed_run_begins_with_the_order_of_its_epoch(data: NerDataModule) -> None:
     later = data.train_dataloader()
     later.batch_sampler.set_epoch(3)  # type: ignore[union-attr]
-    data.trainer = SimpleNamespace(current_epoch=3, global_rank=0, world_size=1)  # type: ignore[assignment]
+    data.trainer = resumed(epoch=3, done=0)
     try:
         assert texts(data.train_dataloader()) == texts(later)
+    finally:
+        data.trainer = None
+
+
+def resumed(epoch: int, done: int) -> pl.Trainer:
+    """What the data module sees of a Trainer that goes on after `done` batches of an epoch."""
+    batches = SimpleNamespace(current=SimpleNamespace(completed=done))
+    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches))
+    trainer = SimpleNamespace(current_epoch=epoch, global_rank=0, world_size=1, fit_loop=loop)
+    return cast("pl.Trainer", trainer)
+
+
+@pytest.mark.parametrize(("done", "left"), [(0, 3), (2, 1), (3, 3)])
+def test_a_run_stopped_in_mid_epoch_has_the_rest_of_it_left(
+    data: NerDataModule, done: int, left: int
+) -> None:
+    """After all 3 batches of an epoch, the 3 of the next one."""
+    data.trainer = resumed(epoch=1, done=done)
+    try:
+        assert len(list(data.train_dataloader())) == left
     finally:
         data.trainer = None
 

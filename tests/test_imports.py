@@ -37,6 +37,7 @@ LIGHTNING = (["datamodule"], ["module"], ["callbacks"], ["report"])
 COMMANDS = (
     ["hpo"],
     ["mistakes"],
+    ["schema"],
     ["config"],
     ["running"],
     ["train"],

@@ -1,0 +1,145 @@
+"""The types of the settings that are ours, so that a wrong value is named before anything runs.
+
+`optim.learning_rate=fast` or `window.size=half` is then a mistake of the config, told with its key,
+and not an exception from inside an optimizer an hour later. What belongs to others (Lightning's
+Trainer, callbacks, loggers, an encoder's own fields) is left to their constructors. The values
+themselves stand in `conf/` alone; a field here has a type, never a default. (DESIGN section 2.)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class Entity:
+    """Labels that a model finds, by the folder name in the corpus."""
+
+    name: str = MISSING
+    labels: dict[str, str] = MISSING
+
+
+@dataclass
+class Validation:
+    """How validation documents are chosen."""
+
+    share: float = MISSING
+    seed: int = MISSING
+    ids: str | None = MISSING
+    keep_translations: bool = MISSING
+    evaluate_on: Any = MISSING
+
+
+@dataclass
+class Data:
+    """The corpus, its split and its batches."""
+
+    root: str = MISSING
+    sample: Any = MISSING
+    discontinuous: str = MISSING
+    validation: Validation = MISSING
+    batch_size: int = MISSING
+    evaluation_batch_size: int = MISSING
+    workers: int | None = MISSING
+    cache: str = MISSING
+
+
+@dataclass
+class Encoder:
+    """A pretrained encoder, or the size of a new one."""
+
+    name: str = MISSING
+    encoder: str | None = MISSING
+    vocabulary: int | None = MISSING
+    config: dict[str, Any] = MISSING
+
+
+@dataclass
+class Head:
+    """The head over the encoder."""
+
+    name: str = MISSING
+
+
+@dataclass
+class Optim:
+    """Optimizer and schedule."""
+
+    learning_rate: float = MISSING
+    weight_decay: float = MISSING
+    warmup_ratio: float = MISSING
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+
+
+@dataclass
+class Window:
+    """Windows, in subwords."""
+
+    size: int = MISSING
+    overlap: int = MISSING
+
+
+@dataclass
+class Tags:
+    """How mentions become tags."""
+
+    scheme: str = MISSING
+    overlaps: str = MISSING
+
+
+@dataclass
+class Decoding:
+    """How emissions become mentions; None in prediction: as the model was validated."""
+
+    whole_words: bool | None = MISSING
+    snapping: str | None = MISSING
+
+
+@dataclass
+class Train:
+    """`conf/train.yaml`."""
+
+    entity: Entity = MISSING
+    data: Data = MISSING
+    model: Encoder = MISSING
+    head: Head = MISSING
+    optim: Optim = MISSING
+    trainer: Any = MISSING
+    callbacks: Any = MISSING
+    logger: Any = MISSING
+    seed: int = MISSING
+    languages: Any = MISSING
+    ckpt_path: str | None = MISSING
+    weights: str | None = MISSING
+    window: Window = MISSING
+    tagging: Tags = MISSING
+    decoding: Decoding = MISSING
+    run_dir: str = MISSING
+
+
+@dataclass
+class Predict:
+    """`conf/predict.yaml`."""
+
+    ckpt: Any = MISSING
+    input: str = MISSING
+    output: str = MISSING
+    formats: Any = MISSING
+    overwrite: bool = MISSING
+    batch_size: int = MISSING
+    workers: int | None = MISSING
+    decoding: Decoding = MISSING
+    trainer: Any = MISSING
+    run_dir: str = MISSING
+
+
+def register() -> None:
+    """Make the schemas known to Hydra as `train_schema` and `predict_schema`."""
+    store = ConfigStore.instance()
+    store.store("train_schema", Train, replace=True)
+    store.store("predict_schema", Predict, replace=True)

@@ -133,7 +133,9 @@ class NerModule(pl.LightningModule):
     def _evaluate(self, batch: Batch, split: str) -> None:
         if self._assembler is None:
             raise RuntimeError("evaluation has not started")
-        emissions = self(batch)
+        # In fp32, as prediction runs: in bf16 a window's scores depend on what shares its batch.
+        with torch.autocast(self.device.type, enabled=False):
+            emissions = self(batch)
         tags = self._tags(batch)
         loss = self.tagger.loss(emissions, tags)
         # Weighted by what it is the mean over: the epoch's mean then depends on no batch size.

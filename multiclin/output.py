@@ -161,8 +161,8 @@ def _sorted_documents(parts: Sequence[Path]) -> Iterator[Document]:
 
 
 def write_predictions(documents: Sequence[Document], path: Path) -> None:
-    """The official TSV of documents in memory."""
-    write_rows(rows_from_documents(documents), path)
+    """The official TSV of documents in memory, in place of an older one."""
+    write_rows(rows_from_documents(documents), path, overwrite=True)
 
 
 def write_json(content: object, path: Path, *, overwrite: bool = True) -> None:

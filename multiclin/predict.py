@@ -46,7 +46,8 @@ def predict(config: DictConfig) -> None:
     spool = Spool(Path(config.output), tuple(config.formats), config.overwrite)
     model = load(config)
     texts = TokenizedTexts(Texts(Path(config.input)), model.subwords)
-    runner = make_trainer(config.trainer, [PredictionWriter(model, spool), Progress()], [])
+    callbacks = [PredictionWriter(model, spool), Progress()]
+    runner = make_trainer(config.trainer, callbacks, [], precision=config.precision)
     stream = WindowStream(
         texts,
         model.collate,

@@ -140,18 +140,18 @@ def make_trainer(
     for pattern in _NOISE:
         warnings.filterwarnings("ignore", pattern)
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    node = node.copy()
-    if node.precision == "auto":
-        node.precision = best_precision(node.accelerator)
+    precision = arguments.pop("precision", node.precision)
+    if precision == "auto":
+        precision = best_precision(node.accelerator)
     trainer: pl.Trainer = instantiate(
-        node, callbacks=callbacks, logger=loggers or False, **arguments
+        node, callbacks=callbacks, logger=loggers or False, precision=precision, **arguments
     )
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     log.info(
         "on %s, %s, %d process%s",
         name,
-        node.precision,
+        precision,
         trainer.world_size,
         "" if trainer.world_size == 1 else "es",
     )

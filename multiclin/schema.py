@@ -133,6 +133,7 @@ class Predict:
     overwrite: bool = MISSING
     batch_size: int = MISSING
     workers: int | None = MISSING
+    precision: str = MISSING
     decoding: Decoding = MISSING
     trainer: Any = MISSING
     run_dir: str = MISSING

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -62,8 +63,10 @@ def train(config: DictConfig) -> float | None:
     if leaks := data.leaks():
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
     trainer = trainer_of(config, validated=bool(data.split["validation"]))
-    fit(trainer, module, data, resumed, config)
-    return finish(config, trainer, module, data, ceilings)
+    with stop_explained(config.run_dir):
+        start = str(resumed) if resumed else None
+        trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+        return finish(config, trainer, module, data, ceilings)
 
 
 def find_checkpoint(config: DictConfig) -> Path | None:
@@ -201,26 +204,14 @@ def trainer_of(config: DictConfig, *, validated: bool) -> pl.Trainer:
     return trainer
 
 
-def fit(
-    trainer: pl.Trainer,
-    module: NerModule,
-    data: NerDataModule,
-    resumed: Path | None,
-    config: DictConfig,
-) -> None:
-    """Train; on Ctrl-C say how to go on."""
+@contextmanager
+def stop_explained(folder: str) -> Iterator[None]:
+    """On Ctrl-C say how to go on. Lightning saves, then exits."""
     try:
-        trainer.fit(
-            module,
-            datamodule=data,
-            ckpt_path=str(resumed) if resumed else None,
-            weights_only=True,
-        )
-    except SystemExit:
-        log.warning(
-            "stopped; go on with the same command and hydra.run.dir='%s' ckpt_path=last",
-            config.run_dir,
-        )
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        go_on = f"hydra.run.dir='{folder}' ckpt_path=last"
+        log.warning("stopped; go on with the same command and %s", go_on)
         raise
 
 

@@ -229,7 +229,6 @@ def texts(work: Work) -> Path:
 VARIANTS = {
     "plain": [],
     "checkpoint": [],
-    "whole_run": [],
     "one": ["batch_size=1"],
     "three": ["batch_size=3", "workers=2"],
     "reversed": [],
@@ -251,7 +250,8 @@ def predicted(work: Work, run: Path, texts: Path) -> dict[str, Path]:
         (work.folder / "texts_of" / name).mkdir(parents=True)
         for copy, text in copies.items():
             shutil.copy(text, work.folder / "texts_of" / name / copy)
-    ckpts = {"checkpoint": run / "checkpoints" / "best.ckpt", "whole_run": run}
+    # The folder of the run stands for its bundle.
+    ckpts = {"checkpoint": run / "checkpoints" / "best.ckpt", "reversed": run}
     commands = [
         work.prediction(
             ckpts.get(name, run / "model"),
@@ -270,7 +270,7 @@ def test_there_is_something_to_compare(predicted: dict[str, Path]) -> None:
     assert len(rows(predicted["plain"])) > 30
 
 
-@pytest.mark.parametrize("name", ["checkpoint", "whole_run", "one", "three"])
+@pytest.mark.parametrize("name", ["checkpoint", "one", "three"])
 def test_neither_form_of_the_model_nor_batches_change_a_byte(
     predicted: dict[str, Path], name: str
 ) -> None:
@@ -411,13 +411,14 @@ def test_a_mistake_is_one_message(mistakes: dict[str, Done], name: str, words: s
 
 # Stopping and going on
 
+THREE_EPOCHS = ["entity=symptom", "trainer.max_epochs=3", "logger=csv"]
+
 
 @pytest.fixture(scope="module")
 def interrupted(work: Work) -> tuple[int, str]:
     """Status and messages of a training that gets Ctrl-C in its second of three epochs."""
-    words = ["entity=symptom", "trainer.max_epochs=3", "logger=csv"]
     messages = ""
-    with work.start(*work.training("stopped", *words)) as process:
+    with work.start(*work.training("stopped", *THREE_EPOCHS)) as process:
         assert process.stderr is not None
         for line in process.stderr:
             messages += line
@@ -442,17 +443,32 @@ def test_ctrl_c_saves_and_says_how_to_go_on(work: Work, interrupted: tuple[int, 
     assert not (folder / "model").exists()
 
 
-@pytest.mark.usefixtures("interrupted")
-def test_an_interrupted_run_goes_on_to_its_end(work: Work) -> None:
-    words = ["entity=symptom", "trainer.max_epochs=3", "logger=csv", "ckpt_path=last"]
-    done = succeeded(work.run(*work.training("stopped", *words)))
+@pytest.fixture(scope="module")
+def resumed(work: Work, interrupted: tuple[int, str]) -> Done:
+    """What the same command says when it goes on."""
+    assert interrupted
+    return succeeded(work.run(*work.training("stopped", *THREE_EPOCHS, "ckpt_path=last")))
+
+
+def test_an_interrupted_run_goes_on_to_its_end(work: Work, resumed: Done) -> None:
     folder = work.folder / "stopped"
-    assert "epoch 1 of 3" not in done.stderr
-    assert "epoch 3 of 3" in done.stderr
-    assert "site-packages" not in done.stderr
+    assert "epoch 1 of 3" not in resumed.stderr
+    assert "epoch 3 of 3" in resumed.stderr
+    assert "site-packages" not in resumed.stderr
     assert {"metrics.json", "model/model.safetensors", "predictions/test.tsv"} <= files(folder)
     # The record of the first session stays beside that of the second.
     assert {"csv/version_0/metrics.csv", "csv/version_1/metrics.csv"} <= files(folder)
+
+
+@pytest.mark.usefixtures("resumed")
+def test_a_run_stopped_while_it_was_scored_is_completed(work: Work) -> None:
+    folder = work.folder / "stopped"
+    expected = (folder / "metrics.json").read_bytes()
+    shutil.rmtree(folder / "model")
+    (folder / "metrics.json").unlink()
+    succeeded(work.run(*work.training("stopped", *THREE_EPOCHS, "ckpt_path=last")))
+    assert (folder / "metrics.json").read_bytes() == expected
+    assert (folder / "model" / "model.safetensors").is_file()
 
 
 # Other ways to train

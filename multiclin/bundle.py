@@ -47,6 +47,7 @@ class Recipe:
         overlaps: Which of overlapping gold mentions are trained on.
         whole_words: Whether all subwords of a word share their mention.
         snapping: Name of the snapping rule.
+        inner: Characters that hold a word together beyond the rule of `words`.
     """
 
     labels: tuple[str, ...]
@@ -57,6 +58,7 @@ class Recipe:
     overlaps: str = "longest"
     whole_words: bool = True
     snapping: str = "words"
+    inner: str = ""
 
     @property
     def tags(self) -> list[str]:
@@ -111,6 +113,7 @@ class Model:
             tuple(self.tagger.transitions()),
             recipe.whole_words,
             recipe.snapping,
+            recipe.inner,
         )
 
     def assembler(self) -> Assembler:

@@ -34,6 +34,7 @@ class Decoder:
         transitions: Per label what a path pays.
         whole_words: Whether all subwords of a word share their mention.
         snapping: Name of the snapping rule (`words.SNAPPINGS`).
+        inner: Characters that hold a word together beyond the rule of `words`.
     """
 
     labels: tuple[str, ...]
@@ -41,6 +42,7 @@ class Decoder:
     transitions: tuple[Transitions, ...]
     whole_words: bool = True
     snapping: str = "words"
+    inner: str = ""
 
     def decode(self, documents: Sequence[Tokenized], emissions: Sequence[Floats]) -> list[Document]:
         """Documents with their predicted mentions, each with a score.
@@ -59,7 +61,7 @@ class Decoder:
             for i, (path, score) in enumerate(zip(paths, scores, strict=True)):
                 spans[i] += self._spans(documents[i], visible[i], path, score, label)
         return [
-            one.document.with_spans(snap(one.document.text, found, self.snapping))
+            one.document.with_spans(snap(one.document.text, found, self.snapping, self.inner))
             for one, found in zip(documents, spans, strict=True)
         ]
 
@@ -72,7 +74,7 @@ class Decoder:
         # Byte-fallback tokens share the offsets of their one character.
         joined[1:] = starts[1:] < ends[:-1]
         if self.whole_words:
-            words = word_index(one.document.text)
+            words = word_index(one.document.text, self.inner)
             before, after = words[ends[:-1] - 1], words[starts[1:]]
             joined[1:] |= (before == after) & (before >= 0)
         return joined

@@ -268,7 +268,7 @@ def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> 
     unknown = [key for key in overrides if not hasattr(config, key)]
     if unknown:
         raise EncoderError(
-            f"model.dropout: a {config.model_type} config has no {', '.join(unknown)}; "
+            f"model.config: a {config.model_type} config has no {', '.join(unknown)}; "
             f"its dropouts are {', '.join(k for k in vars(config) if 'dropout' in k)}"
         )
     for key, value in {**_labels(tags), **overrides}.items():

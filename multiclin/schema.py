@@ -98,6 +98,7 @@ class Decoding:
 
     whole_words: bool | None = MISSING
     snapping: str | None = MISSING
+    inner: str | None = MISSING
 
 
 @dataclass

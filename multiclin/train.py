@@ -152,6 +152,7 @@ def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: 
         config.tagging.overlaps,
         config.decoding.whole_words,
         config.decoding.snapping,
+        config.decoding.inner,
     )
     fields = OmegaConf.to_container(config.model.config, resolve=True)
     if config.weights is not None:

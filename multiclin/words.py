@@ -76,7 +76,7 @@ def _word_pattern(inner: str = "", before: str = "", after: str = "") -> regex.P
     return regex.compile(f"{before} {run} (?: (?: {joins} ) {run} )*+ {after}", _FLAGS)
 
 
-_UNIT_PATTERN = _word_pattern(before=r"(?: °(?=\p{L}) )?", after=_AFTER)
+_BEFORE = r"(?: °(?=\p{L}) )?"
 _OPTIONAL_PATTERN = regex.compile(_OPTIONAL, _FLAGS)
 
 
@@ -141,11 +141,11 @@ def _partners(text: str) -> dict[int, int]:
     return {a: b for pair in pairs for a, b in (pair, pair[::-1])}
 
 
-def _as_decoded(text: str) -> Snapper:
+def _as_decoded(text: str, inner: str = "") -> Snapper:
     return lambda start, end: (start, end)
 
 
-def _paper(text: str) -> Snapper:
+def _paper(text: str, inner: str = "") -> Snapper:
     def snapped(start: int, end: int) -> tuple[int, int] | None:
         while start < end and not text[start].isalnum():
             start += 1
@@ -162,8 +162,8 @@ def _paper(text: str) -> Snapper:
     return snapped
 
 
-def _whole_words(text: str) -> Snapper:
-    spans = _offsets(_UNIT_PATTERN, text)
+def _whole_words(text: str, inner: str = "") -> Snapper:
+    spans = _offsets(_word_pattern(inner, _BEFORE, _AFTER), text)
     units, unit = spans.tolist(), _index(spans, len(text)).tolist()
     optional = {at for m in _OPTIONAL_PATTERN.finditer(text) for at in range(*m.span())}
     partner = _partners(text)
@@ -194,10 +194,10 @@ def _whole_words(text: str) -> Snapper:
     return snapped
 
 
-SNAPPINGS: Mapping[str, Callable[[str], Snapper]] = MappingProxyType(
+SNAPPINGS: Mapping[str, Callable[[str, str], Snapper]] = MappingProxyType(
     {"none": _as_decoded, "paper": _paper, "words": _whole_words}
 )
-"""Name of a strategy -> a function that looks at a text once and returns its `Snapper`."""
+"""Strategy -> a function of a text and `inner` (see `word_spans`) that returns its `Snapper`."""
 
 
 class _Piece(NamedTuple):
@@ -221,7 +221,9 @@ class _Piece(NamedTuple):
         return _Piece(Span(*edges, self.span.label, score), self.origins + other.origins)
 
 
-def snap(text: str, spans: Sequence[Span], strategy: str = "words") -> tuple[Span, ...]:
+def snap(
+    text: str, spans: Sequence[Span], strategy: str = "words", inner: str = ""
+) -> tuple[Span, ...]:
     """Move the edges of mentions to words.
 
     `[insuficiencia re]nal` becomes `[insuficiencia renal]`, `dolor [(EVA) ]` becomes
@@ -234,6 +236,7 @@ def snap(text: str, spans: Sequence[Span], strategy: str = "words") -> tuple[Spa
         text: The text of the spans.
         spans: Mentions in any order; they may nest and overlap, and then still may afterwards.
         strategy: A name in `SNAPPINGS`.
+        inner: Characters that hold a word together beyond the rule, for `words`.
 
     Returns:
         The mentions sorted, no (start, end, label) twice, label and score kept.
@@ -247,7 +250,7 @@ def snap(text: str, spans: Sequence[Span], strategy: str = "words") -> tuple[Spa
         raise ConfigError(f"snapping={strategy!r} is none of {names}; did you mean {near!r}?")
     if not spans:
         return ()
-    snapper = SNAPPINGS[strategy](text)
+    snapper = SNAPPINGS[strategy](text, inner)
     by_label: dict[str, list[_Piece]] = {}
     for span in spans:
         if edges := snapper(span.start, span.end):

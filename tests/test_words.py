@@ -270,7 +270,7 @@ def test_words_snapping_recovers_at_least_what_the_paper_recovers(
     rng = random.Random(0)
     recovered = {"paper": 0, "words": 0}
     for _, text, spans in gold:
-        snappers = {name: SNAPPINGS[name](text) for name in recovered}
+        snappers = {name: SNAPPINGS[name](text, "") for name in recovered}
         for span in spans:
             for slip in (_cut(text, span, rng), _grown(text, span, rng)):
                 for name, snapper in snappers.items():
@@ -297,3 +297,11 @@ def _grown(text: str, span: Span, rng: random.Random) -> tuple[int, int]:
         elif not left and end < len(text) and not text[end].isalnum():
             end += 1
     return start, end
+
+
+def test_characters_of_inner_hold_a_word_together_when_snapping() -> None:
+    """`post-operatorio` is two words by the rule and one with `inner="-"`."""
+    text = "dolor post-operatorio"
+    decoded = [Span(0, 10, "X")]  # dolor post
+    assert snap(text, decoded) == (Span(0, 10, "X"),)
+    assert snap(text, decoded, inner="-") == (Span(0, 21, "X"),)

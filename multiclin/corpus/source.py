@@ -123,7 +123,7 @@ def evaluation_languages(asked: str | Sequence[str] | None, spoken: Sequence[str
     missing = [code for code in codes if code not in spoken]
     if missing:
         raise ConfigError(
-            f"data.validation.evaluate_on={','.join(codes)}: the corpus has no {', '.join(missing)} among "
-            f"the languages in use ({', '.join(spoken)})"
+            f"data.validation.evaluate_on={','.join(codes)}: the corpus has no "
+            f"{', '.join(missing)} among the languages in use ({', '.join(spoken)})"
         )
     return codes

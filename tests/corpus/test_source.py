@@ -110,5 +110,6 @@ def test_evaluation_is_in_spanish_unless_told(
 
 
 def test_an_evaluation_language_must_be_in_use() -> None:
-    with pytest.raises(ConfigError, match=r"data\.validation\.evaluate_on=it,sv: the corpus has no sv among"):
+    message = r"data\.validation\.evaluate_on=it,sv: the corpus has no sv among"
+    with pytest.raises(ConfigError, match=message):
         evaluation_languages(["it", "sv"], ["es", "it"])

@@ -45,6 +45,14 @@ class Scored(NamedTuple):
     gold_tags: list[list[str]]
     predicted_tags: list[list[str]]
 
+    def score_of(self, label: str) -> Score:
+        """The score for one label; nothing where the document is not annotated for it."""
+        gold, predicted = (
+            [span for span in document.spans if span.label == label]
+            for document in (self.gold, self.predicted)
+        )
+        return score_mentions(gold if label in self.gold.annotated else [], predicted)
+
 
 class NerModule(pl.LightningModule):
     """A model in training.
@@ -176,6 +184,10 @@ class NerModule(pl.LightningModule):
                 self.model.recipe.scheme,
             ),
         }
+        labels = self.model.recipe.labels
+        for label in labels if len(labels) > 1 else ():
+            of_label = Score.total(one.score_of(label) for one in self.scored)
+            figures[f"strict_f1/{label}"] = of_label.strict.f1
         for name, value in figures.items():
             # Every process has computed the same value from all documents: nothing to reduce.
             self.log(f"{split}/{name}", value, prog_bar=name == "strict_f1", rank_zero_only=False)

@@ -15,7 +15,7 @@ from multiclin.bundle import Model
 from multiclin.ceiling import REASONS, Ceiling
 from multiclin.files import atomic_write
 from multiclin.module import Scored
-from multiclin.scoring.official import Score, score_mentions
+from multiclin.scoring.official import Score
 
 Table = list[list[str]]
 """Rows of cells, the first one the heading."""
@@ -41,18 +41,9 @@ def score_rows(scored: Mapping[str, Sequence[Scored]]) -> Table:
         languages = {language for _, language in groups}
         for (label, language), members in sorted(groups.items()):
             if language == "all" or len(languages) > 2:
-                total = Score.total(_score(one, label) for one in members)
+                total = Score.total(one.score_of(label) for one in members)
                 rows.append([split, label, language, f"{len(members):,}", *_scores(total)])
     return rows
-
-
-def _score(one: Scored, label: str) -> Score:
-    """The score of a document for one of the labels that it is annotated for."""
-    gold, predicted = (
-        [span for span in document.spans if span.label == label]
-        for document in (one.gold, one.predicted)
-    )
-    return score_mentions(gold, predicted)
 
 
 def _scores(total: Score) -> list[str]:

@@ -11,9 +11,10 @@ whole are counted all the same, for the model never sees them in one piece. (FAC
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -54,6 +55,29 @@ class Ceiling:
             self.split + other.split,
             self.raw + other.raw,
             self.snapped + other.snapped,
+        )
+
+    def counts(self) -> dict[str, Any]:
+        """As JSON holds it; `of` is the reverse."""
+        raw, snapped = asdict(self.raw), asdict(self.snapped)
+        lost = dict(self.lost)
+        return {
+            "gold": self.gold,
+            "lost": lost,
+            "split": self.split,
+            "raw": raw,
+            "snapped": snapped,
+        }
+
+    @classmethod
+    def of(cls, counts: Mapping[str, Any]) -> Ceiling:
+        """A ceiling of its `counts`."""
+        return cls(
+            counts["gold"],
+            Counter(counts["lost"]),
+            counts["split"],
+            Counts(**counts["raw"]),
+            Counts(**counts["snapped"]),
         )
 
     def figures(self) -> dict[str, float]:

@@ -11,9 +11,10 @@ cases taken out of the training sets; both, and the test sets, are restricted to
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from multiclin import __version__
 from multiclin.batch import LengthGroupedBatches, TrainingWindows, WindowStream
 from multiclin.bundle import Model
 from multiclin.ceiling import Ceiling, corpus_ceiling
@@ -35,7 +37,7 @@ from multiclin.corpus.splits import (
     split_listed,
 )
 from multiclin.encoder import Subwords
-from multiclin.files import atomic_folder, read_text
+from multiclin.files import atomic_folder, atomic_write, read_text
 from multiclin.store import Entry, Store, entry_of, store_name
 from multiclin.windows import Tokenized
 
@@ -224,9 +226,20 @@ class NerDataModule(pl.LightningDataModule):
         )
 
     def ceilings(self) -> dict[str, dict[str, Ceiling]]:
-        """Per split and language the best that can be reached (see `ceiling`)."""
+        """Per split and language the best that can be reached (see `ceiling`).
+
+        Counted once per split and recipe, and then kept beside the store: trials share it.
+        """
         recipe = self.model.recipe
-        return {
+        name = store_name({"recipe": asdict(recipe), "split": self.split, "version": __version__})
+        kept = self.store.folder / f"ceiling-{name}.json"
+        if kept.is_file():
+            counts = json.loads(read_text(kept))
+            return {
+                split: {code: Ceiling.of(count) for code, count in languages.items()}
+                for split, languages in counts.items()
+            }
+        found = {
             name: corpus_ceiling(
                 (self.store.tokenized(number) for number in numbers),
                 recipe.tagging,
@@ -235,6 +248,13 @@ class NerDataModule(pl.LightningDataModule):
             )
             for name, numbers in self.split.items()
         }
+        counts = {
+            split: {code: ceiling.counts() for code, ceiling in languages.items()}
+            for split, languages in found.items()
+        }
+        with atomic_write(kept, overwrite=True) as stream:
+            json.dump(counts, stream)
+        return found
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches of windows of like length."""

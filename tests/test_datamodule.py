@@ -15,7 +15,7 @@ from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, Splitting, share_out, vocabulary
 from multiclin.errors import CorpusError
-from multiclin.store import Entry
+from multiclin.store import Entry, Store
 from tests.toy_models import CASES, marked, toy_model, toy_set
 
 LABELS = {"disease": "DISEASE"}
@@ -258,3 +258,12 @@ def test_a_list_of_ids_that_is_not_there_is_named(root: Path, tmp_path: Path) ->
 
 def test_workers_are_chosen_unless_told() -> None:
     assert Loading(workers=3).worker_processes == 3
+
+
+def test_ceilings_are_counted_once(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second time they come from beside the store, and are the same."""
+    first = opened(root, tmp_path).ceilings()
+    monkeypatch.setattr(Store, "tokenized", None)
+    assert opened(root, tmp_path).ceilings() == first

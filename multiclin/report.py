@@ -107,7 +107,8 @@ def _flat(about: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
         if isinstance(value, Mapping):
             rows += _flat(value, f"{prefix}{key}.")
         else:
-            rows.append([f"{prefix}{key}", str(value)])
+            said = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            rows.append([f"{prefix}{key}", said])
     return rows
 
 

@@ -38,7 +38,7 @@ quickstart: .venv/runtime.stamp
 	$(BIN)/python train.py experiment=quickstart entity=disease data.root=$(DEMO)/corpus \
 	  hydra.run.dir=$(DEMO)/train
 	$(BIN)/python predict.py ckpt=$(DEMO)/train/model input=$(DEMO_TEST) output=$(DEMO)/predictions
-	$(BIN)/python evaluate.py gold=$(DEMO_TEST) pred=$(DEMO)/predictions/predictions.tsv
+	$(BIN)/python evaluate.py gold=$(DEMO_TEST) pred=$(DEMO)/predictions entity=disease
 	@echo "The report: $(DEMO)/train/report.html"
 
 test: .venv/dev.stamp

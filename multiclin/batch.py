@@ -229,7 +229,8 @@ class WindowStream(IterableDataset[Batch]):
     def __iter__(self) -> Iterator[Batch]:
         worker = get_worker_info()
         part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
-        part, parts = self.rank * parts + part, self.world * parts
+        # Neighbouring parts go to different processes: few documents then reach each of them.
+        part, parts = part * self.world + self.rank, self.world * parts
         stream = iter(self.documents(part, parts))
         number = part
         while ahead := list(islice(stream, self.lookahead)):

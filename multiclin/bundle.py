@@ -10,7 +10,7 @@ opened by itself; it is read with `weights_only=True`. (DESIGN sections 4 and 5.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -24,9 +24,10 @@ from multiclin.decoding import Assembler, Decoder
 from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
 from multiclin.errors import CheckpointError, ConfigError, OutputError
 from multiclin.files import atomic_folder
-from multiclin.heads import Tagger, make_head
-from multiclin.tagging import Tagging, scheme
+from multiclin.heads import HEADS, Tagger, make_head
+from multiclin.tagging import FLATTENING, SCHEMES, Tagging, scheme
 from multiclin.windows import Windowing
+from multiclin.words import SNAPPINGS
 
 FORMAT = 1
 ABOUT = "multiclin.json"
@@ -48,6 +49,7 @@ class Recipe:
         whole_words: Whether all subwords of a word share their mention.
         snapping: Name of the snapping rule.
         inner: Characters that hold a word together beyond the rule of `words`.
+        min_score: Mentions of a lower score are left out.
     """
 
     labels: tuple[str, ...]
@@ -59,6 +61,18 @@ class Recipe:
     whole_words: bool = True
     snapping: str = "words"
     inner: str = ""
+    min_score: float = 0.0
+
+    def __post_init__(self) -> None:
+        known: dict[str, tuple[str, Collection[str]]] = {
+            "head.name": (self.head, HEADS),
+            "tagging.scheme": (self.scheme, SCHEMES),
+            "tagging.overlaps": (self.overlaps, FLATTENING),
+            "decoding.snapping": (self.snapping, SNAPPINGS),
+        }
+        for key, (value, names) in known.items():
+            if value not in names:
+                raise ConfigError(f"{key}={value} is unknown; choose from {', '.join(names)}")
 
     @property
     def tags(self) -> list[str]:
@@ -114,6 +128,7 @@ class Model:
             recipe.whole_words,
             recipe.snapping,
             recipe.inner,
+            recipe.min_score,
         )
 
     def assembler(self) -> Assembler:
@@ -227,7 +242,12 @@ def _from_bundle(folder: Path) -> Model:
     return model
 
 
-def _from_checkpoint(path: Path) -> Model:
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """What a Lightning checkpoint of ours holds, its tensors mapped from the file.
+
+    Raises:
+        CheckpointError: It is broken, or somebody else's.
+    """
     try:
         checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
@@ -238,6 +258,11 @@ def _from_checkpoint(path: Path) -> Model:
         ) from error
     if not isinstance(checkpoint, dict) or KEY not in checkpoint:
         raise CheckpointError(f"ckpt={path} was not written by multiclin")
+    return checkpoint
+
+
+def _from_checkpoint(path: Path) -> Model:
+    checkpoint = read_checkpoint(path)
     with _explained(f"ckpt={path} is a broken checkpoint"):
         facts = checkpoint[KEY]
         model = _from_facts(facts, Subwords(facts["tokenizer"]), path)

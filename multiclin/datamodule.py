@@ -12,6 +12,7 @@ cases taken out of the training sets; both, and the test sets, are restricted to
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -40,6 +41,11 @@ from multiclin.encoder import Subwords
 from multiclin.files import atomic_folder, atomic_write, read_text
 from multiclin.store import Entry, Store, entry_of, store_name
 from multiclin.windows import Tokenized
+
+log = logging.getLogger(__name__)
+
+OVERVIEW = "overview.txt"
+"""File in a store: the table of the sets that it was made from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,16 +122,16 @@ def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> 
     }
     folder = cache / f"vocabulary-{store_name(parts)}"
     if not folder.is_dir():
-        entries = [entry_of(role, document) for role, document in corpus.documents()]
-        training = set(share_out(entries, splitting)["train"])
-        texts = (
-            document.text
-            for number, (_, document) in enumerate(corpus.documents())
-            if number in training
-        )
-        subwords = Subwords.train(texts, size)
+        log.info("learning %d subwords from the training texts", size)
         with atomic_folder(folder) as building:
-            subwords.save(building)
+            entries = [entry_of(role, document) for role, document in corpus.documents()]
+            training = set(share_out(entries, splitting)["train"])
+            texts = (
+                document.text
+                for number, (_, document) in enumerate(corpus.documents())
+                if number in training
+            )
+            Subwords.train(texts, size).save(building)
     return Subwords.load(folder)
 
 
@@ -151,7 +157,7 @@ class Loading:
         if self.workers is not None:
             return self.workers
         # Slicing a memory map costs microseconds: on a CPU a worker only takes a core away.
-        return min(4, os.cpu_count() or 1) if torch.cuda.is_available() else 0
+        return min(4, len(os.sched_getaffinity(0))) if torch.cuda.is_available() else 0
 
 
 class NerDataModule(pl.LightningDataModule):
@@ -193,13 +199,18 @@ class NerDataModule(pl.LightningDataModule):
         return self.cache / store_name(parts)
 
     def prepare_data(self) -> None:
-        """Tokenise the corpus into the cache, once."""
-        Store.open_or_build(
+        """Tokenise the corpus into the cache, once; what was read is noted beside it."""
+        if not self.folder.is_dir():
+            log.info("reading and tokenising into %s", self.folder)
+        store = Store.open_or_build(
             self.folder,
             self.corpus.documents(),
             self.model.subwords,
             self.model.recipe.tagging,
         )
+        if self.corpus.reports:
+            with atomic_write(store.folder / OVERVIEW, overwrite=True) as stream:
+                stream.write(self.corpus.overview())
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store and share its documents out."""
@@ -207,6 +218,10 @@ class NerDataModule(pl.LightningDataModule):
             return
         self.store = Store(self.folder)
         self.split = share_out(self.store.entries, self.splitting)
+
+    def overview(self) -> str:
+        """What was read into the store, as a table."""
+        return read_text(self.folder / OVERVIEW)
 
     def headers(self) -> dict[str, list[Header]]:
         """Per split the headers of its documents."""
@@ -239,6 +254,7 @@ class NerDataModule(pl.LightningDataModule):
                 split: {code: Ceiling.of(count) for code, count in languages.items()}
                 for split, languages in counts.items()
             }
+        log.info("counting the mentions that can be found")
         found = {
             name: corpus_ceiling(
                 (self.store.tokenized(number) for number in numbers),

@@ -35,6 +35,7 @@ class Decoder:
         whole_words: Whether all subwords of a word share their mention.
         snapping: Name of the snapping rule (`words.SNAPPINGS`).
         inner: Characters that hold a word together beyond the rule of `words`.
+        min_score: Mentions of a lower score are left out; 0 keeps all.
     """
 
     labels: tuple[str, ...]
@@ -43,6 +44,7 @@ class Decoder:
     whole_words: bool = True
     snapping: str = "words"
     inner: str = ""
+    min_score: float = 0.0
 
     def decode(self, documents: Sequence[Tokenized], emissions: Sequence[Floats]) -> list[Document]:
         """Documents with their predicted mentions, each with a score.
@@ -60,9 +62,13 @@ class Decoder:
             paths = best_paths(scores, joined, self.transitions[number])
             for i, (path, score) in enumerate(zip(paths, scores, strict=True)):
                 spans[i] += self._spans(documents[i], visible[i], path, score, label)
-        return [
-            one.document.with_spans(snap(one.document.text, found, self.snapping, self.inner))
+        snapped = (
+            snap(one.document.text, found, self.snapping, self.inner)
             for one, found in zip(documents, spans, strict=True)
+        )
+        return [
+            one.document.with_spans(tuple(s for s in found if (s.score or 0.0) >= self.min_score))
+            for one, found in zip(documents, snapped, strict=True)
         ]
 
     def _joined(self, one: Tokenized, rows: Ints) -> Bools:

@@ -12,6 +12,7 @@ so a trained model with a linear head opens in transformers unchanged.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +27,8 @@ from multiclin.windows import Tokenized, trim_offsets
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
+
+log = logging.getLogger(__name__)
 
 SPECIALS = ("<s>", "</s>", "<unk>", "<pad>", "<mask>")
 
@@ -75,14 +78,26 @@ class Subwords:
         self.pad = self._pad_id()
 
     @classmethod
-    def load(cls, source: str | Path) -> Subwords:
-        """From a directory or the hub. Raises EncoderError where there is none."""
-        folder = _local(source, ["*.json", "*.txt", "*.model"])
+    def load(cls, folder: Path) -> Subwords:
+        """From files that `save` wrote. Raises EncoderError where there are none."""
         names = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
-        found = {n: (folder / n).read_text("utf-8") for n in names if (folder / n).is_file()}
-        if "tokenizer.json" not in found:
-            found = _converted(folder)
-        return cls(found)
+        return cls({n: (folder / n).read_text("utf-8") for n in names if (folder / n).is_file()})
+
+    @classmethod
+    def of_encoder(cls, source: str | Path) -> Subwords:
+        """The tokenizer of an encoder in a directory or on the hub.
+
+        It is taken as transformers sets it up, for a `tokenizer_config.json` can ask for special
+        tokens, lower case or a leading space that its `tokenizer.json` does not know of.
+
+        Raises:
+            EncoderError: There is none, or it has no fast form.
+        """
+        folder = _local(source, ["*.json", "*.txt", "*.model"])
+        subwords = cls(_as_set_up(folder))
+        if not subwords.specials:
+            log.warning("the tokenizer of %s puts no special tokens around a text", source)
+        return subwords
 
     @classmethod
     def train(cls, texts: Iterable[str], vocabulary: int) -> Subwords:
@@ -189,11 +204,23 @@ def load_encoder(
     config = _config(folder, tags, overrides)
     try:
         with quiet():
-            model = AutoModelForTokenClassification.from_pretrained(
-                folder, config=config, dtype=torch.float32, ignore_mismatched_sizes=True
+            model, found = AutoModelForTokenClassification.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                ignore_mismatched_sizes=True,  # for a classifier over other tags
+                output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise EncoderError(f"model.encoder={source} cannot be loaded: {error}") from error
+    body = f"{model.base_model_prefix}."
+    names = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
+    if wrong := sorted(name for name in names if name.startswith(body)):
+        raise EncoderError(
+            f"model.encoder={source}: {len(wrong)} weights of the encoder are missing or of "
+            f"another size than its config says ({wrong[0]}, ...); take a whole checkpoint, and "
+            "leave its sizes in model.config alone"
+        )
     # transformers hands a pretrained model over in evaluation mode: dropout would stay off.
     return model.train()  # type: ignore[no-any-return]
 
@@ -297,8 +324,8 @@ def _local(source: str | Path, patterns: list[str]) -> Path:
         raise EncoderError(f"{advice} ({type(error).__name__})") from error
 
 
-def _converted(folder: Path) -> dict[str, str]:
-    """Tokenizer files of an encoder that ships a slow tokenizer only, converted once."""
+def _as_set_up(folder: Path) -> dict[str, str]:
+    """Tokenizer files that do by themselves what transformers makes of those in the folder."""
     import tempfile
 
     from transformers import AutoTokenizer
@@ -315,13 +342,13 @@ def _converted(folder: Path) -> dict[str, str]:
 @contextmanager
 def quiet() -> Iterator[None]:
     """No bars, and no report of the fresh classifier's missing weights, within the block."""
-    from transformers.utils import logging
+    from transformers.utils import logging as talk
 
-    level = logging.get_verbosity()
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    level = talk.get_verbosity()
+    talk.set_verbosity_error()  # type: ignore[no-untyped-call]
+    talk.disable_progress_bar()  # type: ignore[no-untyped-call]
     try:
         yield
     finally:
-        logging.set_verbosity(level)
-        logging.enable_progress_bar()  # type: ignore[no-untyped-call]
+        talk.set_verbosity(level)
+        talk.enable_progress_bar()  # type: ignore[no-untyped-call]

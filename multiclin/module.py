@@ -4,13 +4,14 @@ The network and its facts are a `bundle.Model`; this class adds the loss, the op
 scores. Validation and test send their emissions through the same `Assembler` as prediction and
 score the resulting documents on characters by the official rule: the F1 that is monitored is the F1
 that is submitted. seqeval's strict F1 on tags, the paper's objective, is computed beside it from
-the same predicted mentions. Checkpoints carry the model's facts, so they open without side files.
+the same mentions, so after whole words and snapping, which the paper applied later. Checkpoints
+carry the model's facts, so they open without side files.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import pytorch_lightning as pl
 import torch
@@ -26,6 +27,8 @@ from multiclin.optimization import parameter_groups
 from multiclin.scoring.official import Score, score_mentions
 from multiclin.scoring.seqeval import seqeval_f1
 from multiclin.windows import IGNORED, Tokenized
+
+_Item = TypeVar("_Item")
 
 
 class Scored(NamedTuple):
@@ -77,6 +80,7 @@ class NerModule(pl.LightningModule):
         self._optimizer, self._schedule, self._weight_decay = optimizer, schedule, weight_decay
         self._assembler: Assembler | None = None
         self.scored: list[Scored] = []
+        self._losses: list[tuple[float, int]] = []  # mean of a batch, labelled tokens in it
 
     def forward(self, batch: Batch) -> Tensor:
         """Emissions, fp32, shape (batch, length, tags of all labels)."""
@@ -91,7 +95,7 @@ class NerModule(pl.LightningModule):
 
     def on_validation_epoch_start(self) -> None:
         """Start an empty collection of documents."""
-        self._assembler, self.scored = self.model.assembler(), []
+        self._assembler, self.scored, self._losses = self.model.assembler(), [], []
 
     def on_test_epoch_start(self) -> None:
         """The same for the test documents."""
@@ -146,9 +150,7 @@ class NerModule(pl.LightningModule):
             emissions = self(batch)
         tags = self._tags(batch)
         loss = self.tagger.loss(emissions, tags)
-        # Weighted by what it is the mean over: the epoch's mean then depends on no batch size.
-        labelled = int((tags != IGNORED).sum())
-        self.log(f"{split}/loss", loss, batch_size=labelled, sync_dist=True)
+        self._losses.append((float(loss), int((tags != IGNORED).sum())))
         found = self._assembler.add(batch.placed, batch.arrivals, emissions.cpu().numpy())
         self.scored += [self._score(one, predicted) for one, predicted in found]
 
@@ -172,8 +174,13 @@ class NerModule(pl.LightningModule):
 
     def _log_scores(self, split: str) -> None:
         self.scored = sorted(self._gather(self.scored), key=lambda one: one.gold.id)
+        if not self.scored:
+            return
         total = Score.total(one.score for one in self.scored)
+        losses = self._gather(self._losses)
+        labelled = max(1, sum(count for _, count in losses))
         figures = {
+            "loss": sum(loss * count for loss, count in losses) / labelled,
             "strict_f1": total.strict.f1,
             "strict_precision": total.strict.precision,
             "strict_recall": total.strict.recall,
@@ -192,10 +199,10 @@ class NerModule(pl.LightningModule):
             # Every process has computed the same value from all documents: nothing to reduce.
             self.log(f"{split}/{name}", value, prog_bar=name == "strict_f1", rank_zero_only=False)
 
-    def _gather(self, mine: list[Scored]) -> list[Scored]:
-        """The documents of all processes, on each of them."""
+    def _gather(self, mine: list[_Item]) -> list[_Item]:
+        """What all processes have, on each of them; one may have nothing."""
         if self.trainer.world_size == 1:
             return mine
-        parts: list[list[Scored]] = [[] for _ in range(self.trainer.world_size)]
+        parts: list[list[_Item]] = [[] for _ in range(self.trainer.world_size)]
         torch.distributed.all_gather_object(parts, mine)
         return [one for part in parts for one in part]

@@ -27,7 +27,7 @@ from multiclin.encoder import Subwords
 from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.module import NerModule
 from multiclin.output import Spool
-from multiclin.running import Progress, make_trainer
+from multiclin.running import Progress, make_trainer, quiet_other_processes
 from multiclin.windows import Tokenized
 
 log = logging.getLogger(__name__)
@@ -43,7 +43,9 @@ def predict(config: DictConfig) -> None:
         MulticlinError: The model, the input or the place for output is wrong. Where only some
             files cannot be read it comes after everything else has been written.
     """
-    spool = Spool(Path(config.output), tuple(config.formats), config.overwrite)
+    quiet_other_processes()
+    formats = [config.formats] if isinstance(config.formats, str) else config.formats
+    spool = Spool(Path(config.output), tuple(formats), config.overwrite)
     model = load(config)
     texts = TokenizedTexts(Texts(Path(config.input)), model.subwords)
     callbacks = [PredictionWriter(model, spool), Progress()]

@@ -16,9 +16,11 @@ from typing import Any
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
+from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+from pytorch_lightning.loggers import WandbLogger
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +107,19 @@ def _fleeting(bar: Tqdm) -> Tqdm:
     return bar
 
 
+def quiet_other_processes() -> None:
+    """Under DDP every process runs the whole command; only the first one speaks."""
+    if getattr(rank_zero_only, "rank", 0):
+        logging.getLogger().setLevel(logging.ERROR)
+
+
+def close_loggers() -> None:
+    """End the W&B run of this job, or the next job of a multirun would log into it."""
+    wandb = sys.modules.get("wandb")
+    if wandb is not None and wandb.run is not None:
+        wandb.finish()
+
+
 def make_loggers(nodes: Iterable[DictConfig]) -> list[pl.loggers.Logger]:
     """The loggers of a config.
 
@@ -119,8 +134,22 @@ def make_loggers(nodes: Iterable[DictConfig]) -> list[pl.loggers.Logger]:
 
             wandb.setup(wandb.Settings(mode="offline", silent=True))
             log.info("W&B is offline; to upload: wandb sync %s/wandb/offline-run-*", node.save_dir)
-        loggers.append(instantiate(node))
+        loggers.append(_online_or_not(node))
     return loggers
+
+
+def _online_or_not(node: DictConfig) -> pl.loggers.Logger:
+    """A logger; W&B's goes offline where its server cannot be had."""
+    logger: pl.loggers.Logger = instantiate(node)
+    if isinstance(logger, WandbLogger) and not node.offline:
+        import wandb
+
+        try:
+            _ = logger.experiment
+        except wandb.Error as error:
+            log.warning("W&B cannot be reached, so this run is offline: %s", error)
+            logger = instantiate(node, offline=True)
+    return logger
 
 
 def make_trainer(
@@ -161,6 +190,8 @@ def make_trainer(
 def best_precision(accelerator: str) -> str:
     """bf16 arithmetic over fp32 weights where the device has it (DESIGN section 5)."""
     if accelerator != "cpu" and torch.cuda.is_available():
-        return "bf16-mixed" if torch.cuda.is_bf16_supported() else "32-true"
-    able = torch.cpu.get_capabilities()
-    return "bf16-mixed" if able.get("avx512_bf16") or able.get("amx_bf16") else "32-true"
+        able = torch.cuda.is_bf16_supported(including_emulation=False)
+    else:
+        has = torch.cpu.get_capabilities()
+        able = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+    return "bf16-mixed" if able else "32-true"

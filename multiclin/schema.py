@@ -99,6 +99,7 @@ class Decoding:
     whole_words: bool | None = MISSING
     snapping: str | None = MISSING
     inner: str | None = MISSING
+    min_score: float | None = MISSING
 
 
 @dataclass

@@ -188,7 +188,9 @@ def flatten(spans: Sequence[Span], rule: str = "longest") -> Flattened:
         inner one.
     """
     if rule not in FLATTENING:
-        raise ConfigError(f"data.overlaps={rule} is unknown; choose one of {', '.join(FLATTENING)}")
+        raise ConfigError(
+            f"tagging.overlaps={rule} is unknown; choose one of {', '.join(FLATTENING)}"
+        )
     kept: list[Span] = []
     dropped: list[Span] = []
     for span in sorted(spans, key=FLATTENING[rule]):

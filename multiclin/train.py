@@ -20,7 +20,14 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin import __version__
-from multiclin.bundle import Model, Recipe, load_model, new_model, save_bundle
+from multiclin.bundle import (
+    Model,
+    Recipe,
+    load_model,
+    new_model,
+    read_checkpoint,
+    save_bundle,
+)
 from multiclin.ceiling import Ceiling
 from multiclin.corpus.source import Corpus
 from multiclin.corpus.splits import describe_overlaps, save_split
@@ -30,7 +37,7 @@ from multiclin.errors import CheckpointError, OutputError
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
 from multiclin.report import ceiling_table, model_card, score_table, write_report
-from multiclin.running import make_loggers, make_trainer
+from multiclin.running import close_loggers, make_loggers, make_trainer, quiet_other_processes
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +52,7 @@ def train(config: DictConfig) -> float | None:
     Raises:
         MulticlinError: The corpus, a setting, a checkpoint or a place for output is wrong.
     """
+    quiet_other_processes()
     resumed = find_checkpoint(config)
     config.run_dir = str(run_folder(config, resumed))
     pl.seed_everything(config.seed, workers=True, verbose=False)
@@ -52,16 +60,14 @@ def train(config: DictConfig) -> float | None:
     data = open_data(config, corpus)
     module = make_module(config, data.model)
     ceilings = data.ceilings()
-    if corpus.reports:
-        log.info("documents read\n%s", corpus.overview())
-    else:
-        log.info("documents as read before: %s", data.folder)
+    log.info("documents\n%s", data.overview())
     log.info(
         "mentions that cannot be found, by reason, and the best scores left\n%s",
         ceiling_table(ceilings),
     )
     if leaks := data.leaks():
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
+    save_split(Path(config.run_dir) / "split.json", data.headers())
     trainer = trainer_of(config, validated=bool(data.split["validation"]))
     with stop_explained(config.run_dir):
         start = str(resumed) if resumed else None
@@ -71,16 +77,25 @@ def train(config: DictConfig) -> float | None:
 
 def find_checkpoint(config: DictConfig) -> Path | None:
     """The checkpoint to go on from; None for a fresh start."""
-    asked = config.ckpt_path
-    if asked is None:
+    if config.ckpt_path is None:
         return None
-    if asked != "last":
-        if not Path(asked).is_file():
-            raise CheckpointError(f"ckpt_path={asked} is not there; give a .ckpt file, or last")
-        return Path(asked)
+    path = newest_checkpoint(config) if config.ckpt_path == "last" else Path(config.ckpt_path)
+    if not path.is_file():
+        raise CheckpointError(f"ckpt_path={path} is not there; give a .ckpt file, or last")
+    if "optimizer_states" not in read_checkpoint(path):
+        raise CheckpointError(
+            f"ckpt_path={path} holds the weights only; go on from the last.ckpt beside it, or "
+            f"begin a new run from them with weights={path}"
+        )
+    return path
+
+
+def newest_checkpoint(config: DictConfig) -> Path:
+    """The `last.ckpt` of this run's folder, else of the newest run of the entity."""
     here = Path(config.run_dir)
     found = [here / "checkpoints" / "last.ckpt"]
-    found += sorted(here.parent.glob("*/checkpoints/last.ckpt"), reverse=True)
+    if here.parent.name == config.entity.name:  # not a folder of the user's own choice
+        found += sorted(here.parent.glob("*/checkpoints/last.ckpt"), reverse=True)
     for path in found:
         if path.is_file():
             return path
@@ -91,7 +106,9 @@ def find_checkpoint(config: DictConfig) -> Path | None:
 
 def run_folder(config: DictConfig, resumed: Path | None) -> Path:
     """Where this run's files go: its own folder, or that of the run that it continues."""
-    folder = resumed.parent.parent if resumed else Path(config.run_dir)
+    folder = Path(config.run_dir)
+    if resumed and resumed.parent.name == "checkpoints":
+        folder = resumed.parent.parent
     if (folder / "model").exists():
         raise OutputError(
             f"{folder} holds a finished run; start a new one (with weights={folder}/model to go "
@@ -153,12 +170,13 @@ def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: 
         config.decoding.whole_words,
         config.decoding.snapping,
         config.decoding.inner,
+        config.decoding.min_score,
     )
     fields = OmegaConf.to_container(config.model.config, resolve=True)
     if config.weights is not None:
         return started_from(load_model(config.weights), recipe)
     if config.model.encoder is not None:
-        subwords = Subwords.load(config.model.encoder)
+        subwords = Subwords.of_encoder(config.model.encoder)
         return new_model(recipe, subwords, encoder=config.model.encoder, overrides=fields)  # type: ignore[arg-type]
     subwords = vocabulary(corpus, splitting, config.model.vocabulary, cache)
     return new_model(recipe, subwords, config=scratch_config(fields, subwords))  # type: ignore[arg-type]
@@ -168,10 +186,13 @@ def started_from(older: Model, recipe: Recipe) -> Model:
     """A model that begins with the weights of another one; a classifier over other tags is new."""
     model = new_model(recipe, older.subwords, config=older.facts()["config"])
     state = model.tagger.state_dict()
+    others = recipe.tags != older.recipe.tags
     kept = {
         name: weight
         for name, weight in older.tagger.state_dict().items()
-        if name in state and weight.shape == state[name].shape
+        if name in state
+        and weight.shape == state[name].shape
+        and not (others and len(weight) == len(older.recipe.tags))
     }
     model.tagger.load_state_dict(kept, strict=False)
     if fresh := sorted(state.keys() - kept.keys()):
@@ -207,13 +228,15 @@ def trainer_of(config: DictConfig, *, validated: bool) -> pl.Trainer:
 
 @contextmanager
 def stop_explained(folder: str) -> Iterator[None]:
-    """On Ctrl-C say how to go on. Lightning saves, then exits."""
+    """On Ctrl-C say how to go on (Lightning saves, then exits); in the end close the loggers."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         go_on = f"hydra.run.dir='{folder}' ckpt_path=last"
         log.warning("stopped; go on with the same command and %s", go_on)
         raise
+    finally:
+        close_loggers()
 
 
 def finish(
@@ -244,7 +267,6 @@ def finish(
             path = folder / "predictions" / f"{split}.tsv"
             write_predictions([one.predicted for one in documents], path)
         write_json(metrics, folder / "metrics.json")
-        save_split(folder / "split.json", data.headers())
         about = provenance(config, data, metrics)
         module.model.about.update(about)
         save_bundle(module.model, folder / "model", model_card(module.model))

@@ -182,7 +182,7 @@ def test_a_slow_tokenizer_is_converted_once(tmp_path: Path) -> None:
     pieces_of_bert = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "dolor", "##es"]
     (tmp_path / "vocab.txt").write_text("\n".join(pieces_of_bert), "utf-8")
     (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}')
-    subwords = Subwords.load(tmp_path)
+    subwords = Subwords.of_encoder(tmp_path)
     assert (subwords.prefix, subwords.suffix, subwords.pad) == ([2], [3], 0)
     assert pieces(subwords, "Dolores dolor") == ["Dolor", "es", "dolor"]
 
@@ -202,7 +202,25 @@ def test_files_that_are_no_tokenizer(files: dict[str, str], message: str) -> Non
 
 def test_a_folder_without_a_tokenizer(tmp_path: Path) -> None:
     with pytest.raises(EncoderError, match="no usable tokenizer"):
-        Subwords.load(tmp_path)
+        Subwords.of_encoder(tmp_path)
+
+
+def test_a_tokenizer_without_special_tokens_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = toys.byte_fallback().files
+    bare = json.loads(files["tokenizer.json"]) | {"post_processor": None}
+    (tmp_path / "tokenizer.json").write_text(json.dumps(bare), "utf-8")
+    (tmp_path / "tokenizer_config.json").write_text(files["tokenizer_config.json"], "utf-8")
+    assert Subwords.of_encoder(tmp_path).specials == 0
+    assert "puts no special tokens around a text" in caplog.text
+
+
+def test_an_encoder_whose_weights_do_not_fit_is_refused(tmp_path: Path) -> None:
+    """transformers would go on with random weights and a warning."""
+    build_encoder(scratch_config(SIZES, toys.metaspace()), TAGS).save_pretrained(tmp_path)
+    with pytest.raises(EncoderError, match="weights of the encoder are missing or of another size"):
+        load_encoder(tmp_path, TAGS, {"intermediate_size": 16})
 
 
 # Hub
@@ -226,7 +244,7 @@ def test_an_id_is_asked_of_the_hub_and_the_error_says_how_to_get_it_here(
     name: str, asked: list[str]
 ) -> None:
     with pytest.raises(EncoderError, match=rf"`hf download {name} --local-dir DIR`"):
-        Subwords.load(name)
+        Subwords.of_encoder(name)
     assert asked == [name]
 
 

@@ -265,7 +265,9 @@ def test_flattening_loses_only_what_overlaps(rule: str, mentions: list[Span]) ->
 
 
 def test_unknown_rule_of_flattening() -> None:
-    with pytest.raises(ConfigError, match=r"data\.overlaps=last is unknown; choose one of longest"):
+    with pytest.raises(
+        ConfigError, match=r"tagging\.overlaps=last is unknown; choose one of longest"
+    ):
         flatten([], "last")
 
 

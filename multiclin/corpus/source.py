@@ -14,6 +14,7 @@ from functools import cached_property
 from pathlib import Path
 
 from multiclin.corpus import ReadReport
+from multiclin.corpus.brat import POLICIES
 from multiclin.corpus.release import (
     LAYOUT,
     CorpusSet,
@@ -52,6 +53,13 @@ class Corpus:
     languages: str | Sequence[str] = "all"
     discontinuous: str = "cover"
     reports: dict[CorpusSet, ReadReport] = field(default_factory=dict, compare=False)
+
+    def __post_init__(self) -> None:
+        if self.discontinuous not in POLICIES:
+            raise ConfigError(
+                f"data.discontinuous={self.discontinuous} is unknown; choose from "
+                f"{', '.join(POLICIES)}"
+            )
 
     @cached_property
     def sets(self) -> list[CorpusSet]:

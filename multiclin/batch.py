@@ -139,6 +139,8 @@ class LengthGroupedBatches(Sampler[list[int]]):
 
     Windows are shuffled, taken in pools of `POOL` batches, sorted by length inside a pool, cut into
     batches, and the batches are shuffled: an epoch's order depends on the seed and its number only.
+    Small pools keep the company of a window changing: on NCBI-DISEASE pools of 8 gave a better F1
+    than of 64 at a padding factor of 1.09 against 1.03 (1.48 unsorted; notebooks/LOG.md).
     Every window comes once per epoch over all processes. The last pool is cut evenly, so there is
     no last batch of one window that weighs as much as a full one; only where a step is left with
     fewer windows than processes (`size` 1, a handful of windows) is one of them given out twice.
@@ -154,7 +156,7 @@ class LengthGroupedBatches(Sampler[list[int]]):
         done: Batches that the next pass leaves out, for a run that goes on in mid-epoch.
     """
 
-    POOL = 64
+    POOL = 8
 
     def __init__(
         self,

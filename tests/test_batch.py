@@ -181,8 +181,13 @@ def test_one_pass_leaves_out_the_batches_that_were_done() -> None:
 def test_windows_of_a_batch_are_of_like_length() -> None:
     lengths = np.random.default_rng(0).integers(1, 511, 640)
     batches = list(LengthGroupedBatches(lengths, 10, seed=0))
-    padding = sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in batches)
-    assert padding / lengths.sum() < 0.05
+    random = np.arange(640).reshape(64, 10).tolist()
+
+    def padding(chosen: list[list[int]]) -> int:
+        return sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in chosen)
+
+    # Sorted in pools of 80 windows, a batch spans about an eighth of the lengths.
+    assert padding(batches) < padding(random) / 6
 
 
 class Rows(torch.utils.data.Dataset[int]):

@@ -221,6 +221,14 @@ def trainer_of(config: DictConfig, *, validated: bool) -> pl.Trainer:
     callbacks = [instantiate(node) for node in nodes.values()]
     loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
     trainer = make_trainer(config.trainer, callbacks, loggers, **changes)
+    size, accumulated = config.data.batch_size, trainer.accumulate_grad_batches
+    log.info(
+        "an optimizer step is %d windows: %d a batch, processes: %d, batches accumulated: %d",
+        size * trainer.world_size * accumulated,
+        size,
+        trainer.world_size,
+        accumulated,
+    )
     for logger in trainer.loggers:
         logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
     return trainer

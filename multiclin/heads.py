@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ from multiclin.tagging import Scheme, Transitions
 from multiclin.windows import IGNORED
 
 
-class Head(nn.Module):
+class Head(nn.Module, ABC):
     """One label's part of the model; subclasses say what a tag path costs.
 
     Args:
@@ -29,6 +31,7 @@ class Head(nn.Module):
         super().__init__()
         self.scheme = scheme
 
+    @abstractmethod
     def loss(self, emissions: Tensor, tags: Tensor) -> Tensor:
         """Summed loss of a batch; zero (with gradient) where nothing is labelled.
 
@@ -39,11 +42,10 @@ class Head(nn.Module):
         Returns:
             A scalar, the sum over labelled tokens.
         """
-        raise NotImplementedError
 
+    @abstractmethod
     def transitions(self) -> Transitions:
         """What a path pays when this head is decoded."""
-        raise NotImplementedError
 
 
 class LinearHead(Head):

@@ -8,9 +8,8 @@ transitions keep its path well-formed. Losses run in fp32, also under autocast.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn

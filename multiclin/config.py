@@ -14,17 +14,19 @@ from __future__ import annotations
 import copy
 import netrc
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -47,6 +49,7 @@ EXECUTION_WHITELIST = (
     "pytorch_lightning.profilers.*",
     "pytorch_lightning.strategies.*",
     "lightning_fabric.plugins.*",
+    "optuna.pruners.*",
     "torch.optim.*",
 )
 """All that a `_target_` may name, in our configs or a stranger's.
@@ -81,14 +84,18 @@ def run(
         SystemExit: From `--help`, `--cfg` and the like (status 0), or a flag that does not exist.
     """
     command_line, full_error = sys.argv, os.environ.get(FULL_ERROR)
+    prefix = command_line[: max(1, len(command_line) - len(overrides))]
     job_started = False
 
     def job(config: DictConfig) -> object:
         nonlocal job_started
         job_started = True
+        register()  # Again: a launcher may run the job in another process.
         try:
-            with _process(command_line, full_error), targets_explained(config_dir):
+            words = job_words(prefix, command_line)
+            with _process(words, full_error), targets_explained(config_dir):
                 check_complete(config)
+                check_search(config, overrides)
                 return task(config)
         except MulticlinError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -144,9 +151,40 @@ def check_complete(config: DictConfig) -> None:
         raise explain(error, CONF_DIR) from error
 
 
+def check_search(config: DictConfig, overrides: Sequence[str]) -> None:
+    """Raise `ConfigError` where a search was asked for in a single run: it would train once."""
+    if config.get("hpo") is None or HydraConfig.get().mode == RunMode.MULTIRUN:
+        return
+    if config.hpo.trial is None and config.hpo.run is None:
+        command = shlex.join(["python", "train.py", "-m", *overrides])
+        raise mistake("hpo= asks for a search, and a single run is none", f"add -m: {command}")
+
+
+def job_words(prefix: Sequence[str], command_line: Sequence[str]) -> list[str]:
+    """The command line that would run this job by itself.
+
+    Lightning starts the other processes of a DDP job with the words of this one: in a multirun they
+    would begin the whole sweep again.
+
+    Args:
+        prefix: The words of the command before its overrides.
+        command_line: All words of this process.
+    """
+    hydra_node: Any = HydraConfig.get()
+    if hydra_node.mode != RunMode.MULTIRUN:
+        return list(command_line)
+    with read_write(hydra_node):
+        hydra_node.run.dir = hydra_node.runtime.output_dir  # Lightning hands this on.
+    hydras = [word for word in hydra_node.overrides.hydra if not word.startswith("hydra.mode=")]
+    return [*prefix, *hydra_node.overrides.task, *hydras]
+
+
 def register() -> None:
-    """Make `${wandb_offline:}` and the schemas known, for whoever composes without `run`."""
+    """Make our resolvers and schemas known, for whoever composes without `run`."""
     OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
+    OmegaConf.register_resolver(
+        "search_mode", {"maximize": "max", "minimize": "min"}.get, replace=True
+    )
     schema.register()
 
 

@@ -28,6 +28,10 @@ class EncoderError(MulticlinError):
     """An encoder or tokenizer cannot be loaded or cannot serve token classification."""
 
 
+class DivergedError(MulticlinError):
+    """A training has left the numbers: its loss is infinite or not a number."""
+
+
 class OutputError(MulticlinError):
     """A result cannot be written, or would overwrite an existing one."""
 

@@ -9,6 +9,7 @@ Source: FACTS 5 (Hydra 1.4), DESIGN section 4.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -43,7 +44,9 @@ def explain(error: Exception, config_dir: Path) -> ConfigError:
     """
     match error, error.__cause__:
         case MissingConfigException(missing_cfg_file=str(path), options=options), _:
-            return _unknown_option(path, options or [], config_dir)
+            # Hydra names the group in its message only; a file's own path has slashes too.
+            group = str(error).partition("Available options in '")[2].partition("'")[0]
+            return _unknown_option(path, group, options or [], config_dir)
         case OverrideParseException(override=override), _:
             reason = str(error).partition("\nSee http")[0].rpartition("\n")[2]
             return mistake(f"cannot read {override}: {reason}", _GRAMMAR)
@@ -56,17 +59,36 @@ def explain(error: Exception, config_dir: Path) -> ConfigError:
         case (_, OmegaConfBaseException() as found) | (OmegaConfBaseException() as found, _):
             where = f"{found.full_key}: " if found.full_key else ""
             return mistake(f"{where}{_sentence(found)}", _MORE)
+    return _hydras_words(error)
+
+
+def _hydras_words(error: Exception) -> ConfigError:
+    """Pass on what Hydra says, without its search path; for `tuned=../best.yaml`, say what goes."""
+    if refused := re.search(r"Parent traversal .* config option .*\('(.+\.yaml)'\)", str(error)):
+        file = refused[1]
+        hint = f"give the path in full: {Path(file).resolve()}"
+        return mistake(f"{file}: Hydra takes no .. in the path of an option", hint)
     return mistake(str(error).partition("\nConfig search path")[0].strip(), _MORE)
 
 
-def _unknown_option(path: str, options: Sequence[str], config_dir: Path) -> ConfigError:
+def _unknown_option(path: str, group: str, options: Sequence[str], config_dir: Path) -> ConfigError:
     """Explain `entity=diseas` (path `entity/diseas`), or a primary config that is not there."""
-    group, _, option = path.rpartition("/")
+    group = group or path.rpartition("/")[0]
+    option = path.removeprefix(f"{group}/")
+    if group and option.endswith(".yaml"):
+        return missing_file(group, option, Path.cwd())
     if not group:
         names = sorted(file.stem for file in config_dir.glob("*.yaml"))
         return mistake(f"there is no config {path} in {config_dir}", _suggest(path, names))
     hint = _suggest(option, options, prefix=f"{group}=")
     return mistake(f"{group}={option}: there is no {option} in the group {group}", hint)
+
+
+def missing_file(group: str, option: str, folder: Path) -> ConfigError:
+    """Explain `tuned=outputs/best.yaml` where there is no such file in a folder."""
+    where = "" if Path(option).is_absolute() else f" in {folder}"
+    hint = f"a name that ends in .yaml is a file; the options of {group} have names without it"
+    return mistake(f"{group}={option}: there is no such file{where}", hint)
 
 
 def _unknown_key(key: str, error: OmegaConfBaseException, config_dir: Path) -> ConfigError:

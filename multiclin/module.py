@@ -10,6 +10,7 @@ carry the model's facts, so they open without side files.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
@@ -23,6 +24,7 @@ from multiclin.batch import Batch
 from multiclin.bundle import KEY, Model
 from multiclin.decoding import Assembler
 from multiclin.document import Document
+from multiclin.errors import DivergedError
 from multiclin.optimization import parameter_groups
 from multiclin.scoring.official import Score, score_mentions
 from multiclin.scoring.seqeval import seqeval_f1
@@ -149,8 +151,14 @@ class NerModule(pl.LightningModule):
         with torch.autocast(self.device.type, enabled=False):
             emissions = self(batch)
         tags = self._tags(batch)
-        loss = self.tagger.loss(emissions, tags)
-        self._losses.append((float(loss), int((tags != IGNORED).sum())))
+        loss = float(self.tagger.loss(emissions, tags))
+        if not math.isfinite(loss):
+            raise DivergedError(
+                f"{split}/loss is {loss} after {self.trainer.global_step} optimizer steps: the "
+                "training diverged; lower optim.learning_rate or trainer.gradient_clip_val, or "
+                "raise optim.warmup_ratio"
+            )
+        self._losses.append((loss, int((tags != IGNORED).sum())))
         found = self._assembler.add(batch.placed, batch.arrivals, emissions.cpu().numpy())
         self.scored += [self._score(one, predicted) for one, predicted in found]
 

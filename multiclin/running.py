@@ -187,6 +187,26 @@ def make_trainer(
     return trainer
 
 
+def own_device(node: DictConfig, slot: int | None) -> dict[str, Any]:
+    """The `devices` of one of several jobs that run at once: each gets a GPU to itself.
+
+    Args:
+        node: The config of the Trainer.
+        slot: Which of the jobs this is; a scheduler that shows each job one GPU needs no more.
+    """
+    count = torch.cuda.device_count() if node.accelerator in {"auto", "gpu", "cuda"} else 0
+    if slot is None or not count or node.devices != 1:
+        return {}
+    return {"accelerator": "gpu", "devices": [slot % count]}
+
+
+def summarise(trainer: pl.Trainer, **figures: object) -> None:
+    """Put figures of a whole run where W&B shows them beside its name."""
+    for logger in trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.summary.update(figures)
+
+
 def best_precision(accelerator: str) -> str:
     """bf16 arithmetic over fp32 weights where the device has it (DESIGN section 5)."""
     if accelerator != "cpu" and torch.cuda.is_available():

@@ -103,6 +103,26 @@ class Decoding:
 
 
 @dataclass
+class Hpo:
+    """A search; `slot`, `trial` and `run` are set for each job by the sweeper."""
+
+    study: str = MISSING
+    storage: str | None = MISSING
+    n_trials: int = MISSING
+    n_jobs: int = MISSING
+    objective: str = MISSING
+    direction: str = MISSING
+    max_failure_rate: float = MISSING
+    keep: str = MISSING
+    confirm: int = MISSING
+    seeds: list[int] = MISSING
+    pruner: Any = MISSING
+    trial: int | None = MISSING
+    run: str | None = MISSING
+    slot: int | None = MISSING
+
+
+@dataclass
 class Train:
     """`conf/train.yaml`."""
 
@@ -122,6 +142,10 @@ class Train:
     tagging: Tags = MISSING
     decoding: Decoding = MISSING
     run_dir: str = MISSING
+    run_name: str = MISSING
+    run_group: str = MISSING
+    hpo: Hpo | None = None
+    tuned: Any = None
 
 
 @dataclass

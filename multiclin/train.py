@@ -2,14 +2,20 @@
 
 `train` reads as the list of its steps. A run leaves everything in its folder (DESIGN section 4):
 checkpoints, bundle, metrics, predictions, split and report. Nothing is written over an older run.
+
+As a trial of a search (`hpo.trial` is set) the same run also reports to its study, and does not
+look at the test set.
 """
 
 from __future__ import annotations
 
+import gc
 import logging
+import os
 import platform
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -33,11 +39,19 @@ from multiclin.corpus.source import Corpus
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import Loading, NerDataModule, Splitting, vocabulary
 from multiclin.encoder import Subwords, scratch_config
-from multiclin.errors import CheckpointError, OutputError
+from multiclin.errors import CheckpointError, ConfigError, OutputError
+from multiclin.hpo.pruning import Pruning
+from multiclin.hpo.study import without_password
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
 from multiclin.report import ceiling_table, model_card, score_table, write_report
-from multiclin.running import close_loggers, make_loggers, make_trainer, quiet_other_processes
+from multiclin.running import (
+    close_loggers,
+    make_loggers,
+    make_trainer,
+    own_device,
+    quiet_other_processes,
+)
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +67,26 @@ def train(config: DictConfig) -> float | None:
         MulticlinError: The corpus, a setting, a checkpoint or a place for output is wrong.
     """
     quiet_other_processes()
+    while True:
+        try:
+            return train_once(config)
+        except torch.OutOfMemoryError as error:
+            shrink(config, error)
+        # Outside the handler: the exception held on to all that was in memory.
+        gc.collect()
+        torch.cuda.empty_cache()
+
+
+def train_once(config: DictConfig) -> float | None:
+    """Train with the batch as it is configured."""
     resumed = find_checkpoint(config)
     config.run_dir = str(run_folder(config, resumed))
     pl.seed_everything(config.seed, workers=True, verbose=False)
+    search = Pruning.of(config.hpo)
     corpus = open_corpus(config)
     data = open_data(config, corpus)
+    if search:
+        search.begin(corpus.digest, config.data.batch_size)
     module = make_module(config, data.model)
     ceilings = data.ceilings()
     log.info("documents\n%s", data.overview())
@@ -68,11 +97,41 @@ def train(config: DictConfig) -> float | None:
     if leaks := data.leaks():
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
     save_split(Path(config.run_dir) / "split.json", data.headers())
-    trainer = trainer_of(config, validated=bool(data.split["validation"]))
-    with stop_explained(config.run_dir):
+    trainer = trainer_of(config, search, validated=bool(data.split["validation"]))
+    with stop_explained(config), search.told(trainer) if search else nullcontext():
         start = str(resumed) if resumed else None
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
-        return finish(config, trainer, module, data, ceilings)
+        if search:
+            search.check()
+        value = finish(config, trainer, module, data, ceilings)
+        if search:
+            search.complete(value)
+        return value
+    return None  # Of a pruned trial, the processes that are not the first.
+
+
+def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> None:
+    """Halve the batch and accumulate twice as many: the same optimizer step in less memory.
+
+    Raises:
+        ConfigError: The batch cannot be halved, or the run cannot begin anew.
+    """
+    size, accumulated = config.data.batch_size, config.trainer.accumulate_grad_batches
+    text = f"a batch of {size} windows does not fit in memory ({str(error).splitlines()[0]})"
+    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
+    if size % 2 or not alone or config.ckpt_path is not None:
+        raise ConfigError(
+            f"{text}\nhint: data.batch_size={max(1, size // 2)} "
+            f"trainer.accumulate_grad_batches={2 * accumulated} is the same step in less memory; "
+            "so is a smaller window.size or a smaller encoder"
+        ) from error
+    config.data.batch_size = size // 2
+    config.data.evaluation_batch_size = max(1, config.data.evaluation_batch_size // 2)
+    config.trainer.accumulate_grad_batches = 2 * accumulated
+    shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)  # Of this try.
+    log.warning(
+        "%s: beginning anew with %d, accumulated %d times", text, size // 2, 2 * accumulated
+    )
 
 
 def find_checkpoint(config: DictConfig) -> Path | None:
@@ -208,17 +267,21 @@ def make_module(config: DictConfig, model: Model) -> NerModule:
     )
 
 
-def trainer_of(config: DictConfig, *, validated: bool) -> pl.Trainer:
+def trainer_of(config: DictConfig, search: Pruning | None, *, validated: bool) -> pl.Trainer:
     """The Trainer with its callbacks and loggers, which know the whole config."""
+    changes: dict[str, Any] = {}
+    if config.hpo is not None:
+        changes |= own_device(config.trainer, config.hpo.slot)
     nodes = {role: node for role, node in config.callbacks.items() if node is not None}
-    changes = {}
     if not validated:
         log.info("no validation documents: best.ckpt is that of the last epoch")
         nodes.pop("early_stopping", None)
         if "checkpoint" in nodes:
             nodes["checkpoint"].monitor = None
-        changes = {"limit_val_batches": 0}  # else an F1 of 0 would be logged
+        changes["limit_val_batches"] = 0  # else an F1 of 0 would be logged
     callbacks = [instantiate(node) for node in nodes.values()]
+    if search:
+        callbacks.append(search)
     loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
     trainer = make_trainer(config.trainer, callbacks, loggers, **changes)
     size, accumulated = config.data.batch_size, trainer.accumulate_grad_batches
@@ -230,18 +293,27 @@ def trainer_of(config: DictConfig, *, validated: bool) -> pl.Trainer:
         accumulated,
     )
     for logger in trainer.loggers:
-        logger.log_hyperparams(OmegaConf.to_container(config, resolve=True))  # type: ignore[arg-type]
+        logger.log_hyperparams(shown(config))
     return trainer
 
 
+def shown(config: DictConfig) -> dict[str, Any]:
+    """The config as trackers get it: resolved, without the password of a database."""
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    if plain["hpo"] and plain["hpo"]["storage"]:
+        plain["hpo"]["storage"] = without_password(plain["hpo"]["storage"])
+    return plain
+
+
 @contextmanager
-def stop_explained(folder: str) -> Iterator[None]:
+def stop_explained(config: DictConfig) -> Iterator[None]:
     """On Ctrl-C say how to go on (Lightning saves, then exits); in the end close the loggers."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        go_on = f"hydra.run.dir='{folder}' ckpt_path=last"
-        log.warning("stopped; go on with the same command and %s", go_on)
+        if config.hpo is None:  # A search says itself how to go on.
+            go_on = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
+            log.warning("stopped; go on with the same command and %s", go_on)
         raise
     finally:
         close_loggers()
@@ -265,6 +337,8 @@ def finish(
     }
     scored: dict[str, list[Scored]] = {}
     runs = {"validation": trainer.validate, "test": trainer.test}
+    if config.hpo is not None:
+        del runs["test"]  # What is chosen among trials must not be seen by the choice.
     for split, evaluate in runs.items():
         if data.split[split]:
             found = evaluate(module, dataloaders=data.documents_loader(split), verbose=False)
@@ -315,6 +389,7 @@ def provenance(
             "learning_rate": config.optim.learning_rate,
             "weight_decay": config.optim.weight_decay,
             "warmup_ratio": config.optim.warmup_ratio,
+            "tuned": OmegaConf.to_container(config.tuned) if config.tuned else None,
         },
         "scores": {
             name: value for name, value in metrics.items() if not name.startswith("ceiling/")

@@ -35,11 +35,12 @@ MODEL = (
 )
 LIGHTNING = (["datamodule"], ["module"], ["callbacks"], ["report"])
 COMMANDS = (
-    ["hpo"],
     ["mistakes"],
+    ["option_files"],
     ["schema"],
     ["config"],
     ["running"],
+    ["hpo"],
     ["train"],
     ["predict"],
     ["evaluate"],

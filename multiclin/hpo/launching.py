@@ -1,0 +1,96 @@
+"""Several jobs at once through any Hydra launcher, none of which waits for another.
+
+A launcher takes a batch of jobs and returns when the last one has ended. Here each job is a batch
+of its own, launched from a thread, so that whichever ends first makes room for the next. With one
+job at a time there is no thread: the basic launcher trains in this process, where Ctrl-C works as
+in a single run.
+
+Trade-off: threads that wait for a launcher cannot be ended, so on Ctrl-C they are left behind; what
+their jobs report from then on is refused by the study, and they end.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+
+log = logging.getLogger(__name__)
+
+
+class Job(NamedTuple):
+    """One run of the training.
+
+    Attributes:
+        number: Hydra's number of the job: that of the trial.
+        run: Its folder below that of the study, `trials/7`.
+        overrides: All that its command line would say.
+    """
+
+    number: int
+    run: str
+    overrides: Sequence[str]
+
+
+Ended = tuple[Job, JobReturn | Exception]
+"""A job with its result, or with what kept the launcher from running it."""
+
+
+class Slots:
+    """Places for jobs that run at the same time.
+
+    Args:
+        launcher: Runs them.
+        count: How many at once.
+        name: What Hydra calls the launcher.
+    """
+
+    def __init__(self, launcher: Launcher, count: int, name: str) -> None:
+        self.launcher = launcher
+        self.count = 1 if name == "basic" else count
+        if self.count < count:
+            log.warning(
+                "hydra/launcher=basic runs one trial at a time; for hpo.n_jobs=%d choose "
+                "hydra/launcher=joblib, submitit_local, submitit_slurm or ray",
+                count,
+            )
+        if hasattr(launcher, "joblib"):
+            # All launches share one pool of joblib's, whose size would be that of the machine.
+            launcher.joblib = {**launcher.joblib, "n_jobs": self.count}
+
+    def completed(self, next_job: Callable[[], Job | None]) -> Iterator[Ended]:
+        """Yield jobs as they end.
+
+        Args:
+            next_job: Asked whenever a place is free; None says that there is nothing to do now.
+        """
+        ended: queue.SimpleQueue[tuple[int, Ended]] = queue.SimpleQueue()
+        free = list(range(self.count))
+        while True:
+            while free and (job := next_job()) is not None:
+                slot = free.pop(0)
+                if self.count == 1:
+                    self._launch(job, slot, ended)
+                else:
+                    launch = threading.Thread(
+                        target=self._launch, args=(job, slot, ended), daemon=True
+                    )
+                    launch.start()
+            if len(free) == self.count:
+                return
+            slot, result = ended.get()
+            free.append(slot)
+            yield result
+
+    def _launch(self, job: Job, slot: int, ended: queue.SimpleQueue[tuple[int, Ended]]) -> None:
+        try:
+            (result,) = self.launcher.launch([[*job.overrides, f"hpo.slot={slot}"]], job.number)
+        except Exception as error:
+            ended.put((slot, (job, error)))
+        else:
+            ended.put((slot, (job, result)))

@@ -1,0 +1,311 @@
+"""A study that several processes share and that outlives each of them.
+
+Optuna's storage is the only place where the state of a search is kept: a journal file beside the
+trials, or a database. Whoever runs a trial signs it, with host, process and a heartbeat; whoever
+comes next finds the trials whose process is gone and settles them: one that had ended is told with
+its result, any other fails and its parameters are tried again. Optuna has a heartbeat for its SQL
+storage alone; this one works with every storage, and knows at once that a process of its own
+machine is dead.
+
+Trade-off: between machines a silent process counts as dead after `PATIENCE`, so their clocks must
+agree to within minutes.
+
+Source: DESIGN section 4 (the files of a study), optuna.storages.fail_stale_trials.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import socket
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import optuna
+from optuna.exceptions import UpdateFinishedTrialError
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
+from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+from optuna.trial import FrozenTrial, TrialState
+
+from multiclin.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+JOURNAL = "journal.log"
+BEAT = 60.0
+"""Seconds between two heartbeats of a running trial."""
+PATIENCE = 10 * BEAT
+"""Seconds without a heartbeat after which a process on another machine counts as dead."""
+TRIES = 3
+"""Times that one set of parameters is tried: it may be what kills the process."""
+
+
+class Outcome(NamedTuple):
+    """How a trial ended.
+
+    Attributes:
+        state: COMPLETE, PRUNED or FAIL.
+        value: The objective, of a complete trial.
+        reason: Why it failed, on one line.
+    """
+
+    state: TrialState
+    value: float | None = None
+    reason: str = ""
+
+
+def open_storage(place: str) -> BaseStorage:
+    """The storage of a study.
+
+    Args:
+        place: A database URL (`sqlite:///trials.db`, `postgresql+psycopg://...`), or the path of a
+            journal file, which may lie on a disk that several machines share.
+
+    Raises:
+        ConfigError: The database cannot be reached, or its driver is missing.
+    """
+    if "://" not in place:
+        path = Path(place)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mend(path)
+        return JournalStorage(JournalFileBackend(str(path)))
+    try:
+        # A connection that a server has closed meanwhile is opened again.
+        return RDBStorage(place, engine_kwargs={"pool_pre_ping": True})
+    except Exception as error:  # SQLAlchemy's, its driver's, or an ImportError
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        raise ConfigError(
+            f"hpo.storage={without_password(place)}: {without_password(reason)}\n"
+            "hint: a path is a journal file; PostgreSQL: pip install 'multiclin[postgres]' and "
+            "postgresql+psycopg://user:password@host/database"
+        ) from error
+
+
+def without_password(text: str) -> str:
+    """The text with the password of every URL in it hidden."""
+    return re.sub(r"(://[^:/@\s]+):[^@\s]+@", r"\1:***@", text)
+
+
+def mend(journal: Path) -> None:
+    """Cut off half a line at the end of a journal: a power cut can leave one.
+
+    The next record would be written behind it, and Optuna could read neither.
+    """
+    if not journal.exists() or journal.stat().st_size == 0:
+        return
+    with journal.open("rb+") as stream:
+        stream.seek(-1, os.SEEK_END)
+        if stream.read(1) == b"\n":
+            return
+    lock = JournalFileSymlinkLock(str(journal))
+    lock.acquire()  # Or it is half a line because somebody is writing.
+    try:
+        whole = journal.read_bytes()
+        kept = whole.rfind(b"\n") + 1
+        if kept < len(whole):
+            os.truncate(journal, kept)
+            log.warning("%s: half a record at its end is cut off", journal)
+    finally:
+        lock.release()
+
+
+def changed(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """The settings that differ, one line each: `key: before -> now`."""
+    return [
+        f"{key}: {before.get(key, '(not set)')} -> {now.get(key, '(not set)')}"
+        for key in sorted(before.keys() | now.keys())
+        if before.get(key) != now.get(key)
+    ]
+
+
+class SharedStudy:
+    """A study and the trials of it that this process runs.
+
+    Args:
+        study: Optuna's study, with the pruner that it shall use.
+        settings: Everything that decides what a value of the study means, search space included:
+            dotted key to value. The first process writes it into the study.
+
+    Attributes:
+        mine: Trials that this process has begun and not yet told, by number.
+
+    Raises:
+        ConfigError: The study was begun with other settings.
+    """
+
+    def __init__(self, study: optuna.Study, settings: Mapping[str, Any]) -> None:
+        self.study = study
+        self.mine: dict[int, optuna.Trial] = {}
+        self.me = f"{socket.gethostname()} {os.getpid()} {_started(os.getpid())}"
+        known = study.user_attrs.get("settings")
+        if known is None:
+            study.set_user_attr("settings", dict(settings))
+        # As a storage gives them back: its JSON knows no tuples.
+        elif lines := changed(known, json.loads(json.dumps(settings))):
+            raise ConfigError(
+                f"study {study.study_name} was begun with other settings:\n  "
+                + "\n  ".join(lines)
+                + "\nhint: run it with the same settings, or begin another one: hpo.study=NAME"
+            )
+
+    def trials(self, *states: TrialState) -> list[FrozenTrial]:
+        """The trials in these states, or all, by number."""
+        return self.study.get_trials(deepcopy=False, states=states or None)
+
+    @property
+    def finished(self) -> int:
+        """Trials that are complete or pruned."""
+        return len(self.trials(*FINISHED))
+
+    def claim(self, wanted: int) -> optuna.Trial | None:
+        """Begin the next trial, unless as many as wanted are finished or running somewhere.
+
+        Args:
+            wanted: Finished trials that the study shall have.
+        """
+        if len(self.trials(*FINISHED, TrialState.RUNNING)) >= wanted:
+            return None
+        # A trial is signed before it exists, so that even one cut off here has an owner.
+        if not self.trials(TrialState.WAITING):
+            self.study.enqueue_trial({}, user_attrs={"owner": self.me})
+        trial = self.study.ask()
+        trial.set_user_attr("owner", self.me)
+        trial.set_user_attr("seen", time.time())
+        others = self.trials(*FINISHED, TrialState.RUNNING)
+        if sum(one.number < trial.number for one in others) >= wanted:
+            # Two processes began the last one at the same time: the later one stands back.
+            self.mine[trial.number] = trial
+            self.tell(trial, Outcome(TrialState.FAIL, reason="one more than wanted"))
+            return None
+        self.mine[trial.number] = trial
+        return trial
+
+    def draws_before(self, number: int) -> int:
+        """How many earlier trials were drawn from the space, and not taken from an older trial."""
+        earlier = (trial for trial in self.trials() if trial.number < number)
+        return sum("retry_of" not in trial.user_attrs for trial in earlier)
+
+    def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        """End a trial of this process."""
+        del self.mine[trial.number]
+        self._end(trial.number, outcome)
+
+    def _end(self, number: int, outcome: Outcome) -> bool:
+        """Tell how a trial ended; False where another process has done so."""
+        if outcome.reason:
+            with suppress(UpdateFinishedTrialError):
+                self._attribute(number, "reason", outcome.reason)
+        try:
+            self.study.tell(number, outcome.value, outcome.state)
+        except (UpdateFinishedTrialError, ValueError):  # ValueError: it is not running any more.
+            return False
+        except RuntimeError as error:
+            # The grid sampler stops the study after its last point, which needs study.optimize.
+            if "Study.stop" not in str(error):
+                raise
+        return True
+
+    def _attribute(self, number: int, key: str, value: object) -> None:
+        trial = self.trials()[number]
+        self.study._storage.set_trial_user_attr(trial._trial_id, key, value)
+
+    def interrupted(self, trial: optuna.Trial) -> None:
+        """End a trial whose process died, and have its parameters tried again."""
+        del self.mine[trial.number]
+        self._settle(self.trials()[trial.number])
+
+    def release(self) -> None:
+        """Give up the trials of this process, as if it had died."""
+        for number in list(self.mine):
+            self.interrupted(self.mine[number])
+
+    def settle_dead(self) -> None:
+        """End the trials whose process is gone, and have their parameters tried again."""
+        for trial in self.trials(TrialState.RUNNING):
+            if trial.number not in self.mine and not self._is_alive(trial):
+                self._settle(trial)
+        retried = {trial.user_attrs.get("retry_of") for trial in self.trials()}
+        for trial in self.trials(TrialState.FAIL):  # Died between the two steps of `_settle`.
+            if trial.user_attrs.get("interrupted") and trial.number not in retried:
+                self._try_again(trial)
+
+    def _settle(self, trial: FrozenTrial) -> None:
+        """End a trial that nobody runs any more."""
+        if outcome := trial.user_attrs.get("outcome"):
+            state = TrialState[outcome["state"]]
+            if self._end(trial.number, Outcome(state, outcome["value"])):
+                log.info("trial %d had ended before its process died", trial.number)
+            return
+        with suppress(UpdateFinishedTrialError):
+            self._attribute(trial.number, "interrupted", value=True)
+        if self._end(trial.number, Outcome(TrialState.FAIL, reason="its process ended")):
+            log.info("trial %d was interrupted; its parameters are tried again", trial.number)
+            self._try_again(trial)
+
+    def _try_again(self, trial: FrozenTrial) -> None:
+        attempt = 1 + trial.user_attrs.get("attempt", 1)
+        if attempt > TRIES:
+            log.warning("trial %d: interrupted %d times, so it is left out", trial.number, TRIES)
+            return
+        about = {"retry_of": trial.number, "attempt": attempt, "owner": self.me}
+        self.study.enqueue_trial(trial.params, user_attrs=about)
+
+    def _is_alive(self, trial: FrozenTrial) -> bool:
+        owner = str(trial.user_attrs.get("owner", ""))
+        host, _, process = owner.partition(" ")
+        if owner == self.me or not process:
+            return False  # Ours, and not one that we run.
+        if host == socket.gethostname():
+            number, _, started = process.partition(" ")
+            return _started(int(number)) == started
+        began = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
+        return time.time() - float(trial.user_attrs.get("seen", began)) < PATIENCE
+
+    @contextmanager
+    def heartbeat(self) -> Iterator[None]:
+        """While the block runs, say once a minute that the trials of this process live."""
+        over = threading.Event()
+
+        def beat() -> None:
+            while not over.wait(BEAT):
+                for trial in list(self.mine.values()):
+                    with suppress(UpdateFinishedTrialError):
+                        trial.set_user_attr("seen", time.time())
+
+        thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
+
+
+def _started(process: int) -> str:
+    """When a process of this machine started, in clock ticks; empty where it is not there.
+
+    With it a number that the system gave to another process is not taken for the old one. Systems
+    without /proc tell only that some process has the number.
+    """
+    try:
+        # The name, in parentheses, may hold anything; the 22nd field is the 20th behind it.
+        said = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+    except OSError:
+        if Path("/proc/self/stat").exists():
+            return ""
+    else:
+        return "" if said[0] == "Z" else said[19]
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "running"

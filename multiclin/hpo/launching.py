@@ -15,10 +15,10 @@ import logging
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
 from hydra.core.utils import JobReturn
-from hydra.plugins.launcher import Launcher
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,12 @@ class Slots:
     """Places for jobs that run at the same time.
 
     Args:
-        launcher: Runs them.
+        launcher: One of Hydra's, set up; runs them.
         count: How many at once.
         name: What Hydra calls the launcher.
     """
 
-    def __init__(self, launcher: Launcher, count: int, name: str) -> None:
+    def __init__(self, launcher: Any, count: int, name: str) -> None:  # noqa: ANN401 - a plugin's
         self.launcher = launcher
         self.count = 1 if name == "basic" else count
         if self.count < count:
@@ -59,9 +59,13 @@ class Slots:
                 "hydra/launcher=joblib, submitit_local, submitit_slurm or ray",
                 count,
             )
-        if hasattr(launcher, "joblib"):
+        if name == "joblib":
             # All launches share one pool of joblib's, whose size would be that of the machine.
             launcher.joblib = {**launcher.joblib, "n_jobs": self.count}
+        if name == "ray":
+            # Each launch starts Ray where it does not run, which two at once cannot.
+            util = import_module("hydra_plugins.hydra_ray_launcher._launcher_util")
+            util.start_ray(launcher.ray_cfg.init)
 
     def completed(self, next_job: Callable[[], Job | None]) -> Iterator[Ended]:
         """Yield jobs as they end.

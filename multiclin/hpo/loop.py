@@ -190,7 +190,7 @@ class StudyLoop:
         trial = self.shared.mine[job.number]
         outcome = outcome_of(result)
         if isinstance(result, Exception) and not isinstance(result, MISTAKES):
-            self.shared.interrupted(trial)  # The job may have been killed, and not by its doing.
+            self.shared.interrupted(trial, outcome.reason)  # Killed, and perhaps by another.
         else:
             self.shared.tell(trial, outcome)
         how = f"{outcome.value:.4f}" if outcome.value is not None else outcome.reason

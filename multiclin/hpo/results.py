@@ -12,7 +12,6 @@ from pathlib import Path
 
 import optuna
 from omegaconf import DictConfig
-from optuna.trial import TrialState
 from pytorch_lightning.loggers import WandbLogger
 
 from multiclin.hpo.study import Outcome
@@ -22,6 +21,7 @@ from multiclin.hpo.summary import (
     best_table,
     best_trial,
     failures,
+    ranked,
     saved_by_pruning,
     summary_table,
     write_trials,
@@ -51,10 +51,7 @@ class Confirmations:
 
     def missing(self) -> Iterator[tuple[int, int]]:
         """Yield trial and seed of every score that is not there yet."""
-        sign = 1 if self.study.direction is optuna.study.StudyDirection.MINIMIZE else -1
-        complete = self.study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-        ranked = sorted(complete, key=lambda trial: (sign * (trial.value or 0.0), trial.number))
-        for trial in ranked[: self.hpo.confirm]:
+        for trial in ranked(self.study)[: self.hpo.confirm]:
             for seed in self.hpo.seeds:
                 if self.run_of(trial.number, seed) not in self.study.user_attrs:
                     yield trial.number, seed
@@ -144,10 +141,9 @@ def tidy(study: optuna.Study, folder: Path, keep: str) -> None:
     """
     if keep == "all":
         return
-    complete = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
-    best = study.best_trial.number if complete and keep == "best" else None
+    best = best_trial(study, confirmed(study)) if keep == "best" else None
     for trial in study.get_trials(deepcopy=False):
-        if trial.state.is_finished() and trial.number != best:
+        if trial.state.is_finished() and (best is None or trial.number != best.number):
             _drop_weights(folder / "trials" / str(trial.number))
 
 

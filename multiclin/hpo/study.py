@@ -216,27 +216,27 @@ class SharedStudy:
         trial = self.trials()[number]
         self.study._storage.set_trial_user_attr(trial._trial_id, key, value)
 
-    def interrupted(self, trial: optuna.Trial) -> None:
-        """End a trial whose process died, and have its parameters tried again."""
+    def interrupted(self, trial: optuna.Trial, reason: str) -> None:
+        """End a trial of this process that was cut off, and have its parameters tried again."""
         del self.mine[trial.number]
-        self._settle(self.trials()[trial.number])
+        self._settle(self.trials()[trial.number], reason)
 
     def release(self) -> None:
-        """Give up the trials of this process, as if it had died."""
-        for number in list(self.mine):
-            self.interrupted(self.mine[number])
+        """Give up the trials of this process."""
+        for trial in list(self.mine.values()):
+            self.interrupted(trial, "the search was stopped")
 
     def settle_dead(self) -> None:
         """End the trials whose process is gone, and have their parameters tried again."""
         for trial in self.trials(TrialState.RUNNING):
             if trial.number not in self.mine and not self._is_alive(trial):
-                self._settle(trial)
+                self._settle(trial, "its process died")
         retried = {trial.user_attrs.get("retry_of") for trial in self.trials()}
         for trial in self.trials(TrialState.FAIL):  # Died between the two steps of `_settle`.
             if trial.user_attrs.get("interrupted") and trial.number not in retried:
                 self._try_again(trial)
 
-    def _settle(self, trial: FrozenTrial) -> None:
+    def _settle(self, trial: FrozenTrial, reason: str) -> None:
         """End a trial that nobody runs any more."""
         if outcome := trial.user_attrs.get("outcome"):
             state = TrialState[outcome["state"]]
@@ -245,8 +245,8 @@ class SharedStudy:
             return
         with suppress(UpdateFinishedTrialError):
             self._attribute(trial.number, "interrupted", value=True)
-        if self._end(trial.number, Outcome(TrialState.FAIL, reason="its process ended")):
-            log.info("trial %d was interrupted; its parameters are tried again", trial.number)
+        if self._end(trial.number, Outcome(TrialState.FAIL, reason=reason)):
+            log.info("trial %d: %s; its parameters are tried again", trial.number, reason)
             self._try_again(trial)
 
     def _try_again(self, trial: FrozenTrial) -> None:

@@ -1,6 +1,6 @@
 """The figures of a search: optuna.visualization, dressed for a page that is light or dark.
 
-Optuna draws; what is changed here is what its users stumble over: 20 parameters' dotted names,
+Optuna draws; what is changed here is what its users stumble over: dotted names of parameters,
 steps instead of epochs, pruned trials that look like all others, colours that vanish on a dark
 page. Colours are chosen to stand on both backgrounds; text takes its colour from the page's CSS.
 Where a figure would say nothing, a sentence stands in its place.
@@ -125,6 +125,8 @@ def _history(study: Study, objective: str) -> Section:
     values, best, *_ = figure.data
     values.update(name="complete trial", marker={"color": BLUE, "size": 8})
     best.update(name="best so far", line={"color": ORANGE, "shape": "hv"})
+    values.hovertemplate = "trial %{x}: %{y:.4f}<extra></extra>"
+    best.hovertemplate = "best until trial %{x}: %{y:.4f}<extra></extra>"
     figure.data = (values, best)
     figure.update_layout(xaxis={"title": "trial", **_whole(0, len(study.trials) - 1)})
     return Section(title, "Complete trials, and the best value until each.", [figure])
@@ -155,7 +157,7 @@ def _intermediate(study: Study, objective: str) -> Section:
                 "symbol": "x" if pruned else "circle",
                 "maxdisplayed": 0,  # All of them.
             },
-            hovertemplate=f"trial {trial.number}, {state}<br>epoch %{{x:g}}: %{{y:.4f}}"
+            hovertemplate=f"trial {trial.number}, {state}<br>epoch %{{x}}: %{{y:.4f}}"
             "<extra></extra>",
         )
         legend.add(state)
@@ -245,7 +247,7 @@ def _timeline(study: Study) -> Section:
     figure = _dressed(plot_timeline(study), height=160 + 14 * len(trials))
     for bars in figure.data:
         state = "failed" if bars.name == "FAIL" else bars.name.lower()
-        bars.update(name=state, marker_color=STATE_COLORS[state])
+        bars.update(name=state, marker_color=STATE_COLORS[state], text=None)
         bars.hovertemplate = f"trial %{{y}}, {state}<extra></extra>"
     scale = _whole(0, len(trials) - 1)
     scale["range"].reverse()  # The first trial at the top.

@@ -32,7 +32,7 @@ from multiclin.errors import DivergedError, MulticlinError
 from multiclin.hpo.launching import Job, Slots
 from multiclin.hpo.pruning import WithdrawnError
 from multiclin.hpo.results import Confirmations, publish, tidy
-from multiclin.hpo.study import JOURNAL, Outcome, SharedStudy, open_storage
+from multiclin.hpo.study import JOURNAL, Outcome, SharedStudy, open_storage, without_password
 from multiclin.hpo.summary import headings
 from multiclin.mistakes import mistake, settings
 
@@ -128,7 +128,8 @@ class StudyLoop:
         )
         shared = SharedStudy(study, self._settings())
         study.set_user_attr("objective", hpo.objective)
-        study.set_user_attr("command", shlex.join(["python", *sys.argv]))
+        command = without_password(shlex.join(["python", *sys.argv]))
+        study.set_user_attr("command", command)
         return shared
 
     def _settings(self) -> dict[str, Any]:

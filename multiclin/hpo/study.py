@@ -32,6 +32,7 @@ from optuna.exceptions import UpdateFinishedTrialError
 from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
 from optuna.trial import FrozenTrial, TrialState
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
 
 from multiclin.errors import ConfigError
 
@@ -43,6 +44,8 @@ BEAT = 60.0
 """Seconds between two heartbeats of a running trial."""
 PATIENCE = 10 * BEAT
 """Seconds without a heartbeat after which a process on another machine counts as dead."""
+ATTEMPTS = 5
+"""Times that the tables of a database are looked for while another process makes them."""
 TRIES = 3
 """Times that one set of parameters is tried: it may be what kills the process."""
 
@@ -76,16 +79,28 @@ def open_storage(place: str) -> BaseStorage:
         path.parent.mkdir(parents=True, exist_ok=True)
         mend(path)
         return JournalStorage(JournalFileBackend(str(path)))
-    try:
-        # A connection that a server has closed meanwhile is opened again.
-        return RDBStorage(place, engine_kwargs={"pool_pre_ping": True})
-    except Exception as error:  # SQLAlchemy's, its driver's, or an ImportError
-        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
-        raise ConfigError(
-            f"hpo.storage={without_password(place)}: {without_password(reason)}\n"
-            "hint: a path is a journal file; PostgreSQL: pip install 'multiclin[postgres]' and "
-            "postgresql+psycopg://user:password@host/database"
-        ) from error
+    for attempt in range(ATTEMPTS):
+        try:
+            # A connection that a server has closed meanwhile is opened again.
+            return RDBStorage(place, engine_kwargs={"pool_pre_ping": True})
+        except (IntegrityError, ProgrammingError, OperationalError) as error:
+            # Two processes made the tables at the same time: the other one was faster.
+            if attempt + 1 < ATTEMPTS and "already exists" in str(error):
+                time.sleep(0.2 * (attempt + 1))
+                continue
+            raise _unreachable(place, error) from error
+        except (ImportError, ArgumentError) as error:
+            raise _unreachable(place, error) from error
+    raise AssertionError("the last attempt returns or raises")
+
+
+def _unreachable(place: str, error: Exception) -> ConfigError:
+    reason = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+    return ConfigError(
+        f"hpo.storage={without_password(place)}: {without_password(reason)}\n"
+        "hint: a path is a journal file; PostgreSQL: pip install 'multiclin[postgres]' and "
+        "postgresql+psycopg://user:password@host/database"
+    )
 
 
 def without_password(text: str) -> str:

@@ -5,8 +5,8 @@ of its own, launched from a thread, so that whichever ends first makes room for 
 job at a time there is no thread: the basic launcher trains in this process, where Ctrl-C works as
 in a single run.
 
-Trade-off: threads that wait for a launcher cannot be ended, so on Ctrl-C they are left behind; what
-their jobs report from then on is refused by the study, and they end.
+Trade-off: threads that wait for a launcher cannot be ended, so on Ctrl-C they are left behind. The
+workers of joblib are killed; a job on another machine ends when the study refuses its next report.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Job(NamedTuple):
     overrides: Sequence[str]
 
 
-Ended = tuple[Job, JobReturn | Exception]
+Ended = tuple[Job, JobReturn | BaseException]
 """A job with its result, or with what kept the launcher from running it."""
 
 
@@ -51,7 +51,7 @@ class Slots:
     """
 
     def __init__(self, launcher: Any, count: int, name: str) -> None:  # noqa: ANN401 - a plugin's
-        self.launcher = launcher
+        self.launcher, self.name = launcher, name
         self.count = 1 if name == "basic" else count
         if self.count < count:
             log.warning(
@@ -91,10 +91,16 @@ class Slots:
             free.append(slot)
             yield result
 
+    def abandon(self) -> None:
+        """End what runs, as far as this process can: nobody waits for it any more."""
+        if self.name == "joblib":
+            loky = import_module("joblib.externals.loky")
+            loky.get_reusable_executor(reuse=True).shutdown(kill_workers=True)
+
     def _launch(self, job: Job, slot: int, ended: queue.SimpleQueue[tuple[int, Ended]]) -> None:
         try:
             (result,) = self.launcher.launch([[*job.overrides, f"hpo.slot={slot}"]], job.number)
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C reaches the workers too, and comes back from them.
             ended.put((slot, (job, error)))
         else:
             ended.put((slot, (job, result)))

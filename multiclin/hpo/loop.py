@@ -107,6 +107,7 @@ class StudyLoop:
                     for job, result in slots.completed(lambda: next(jobs, None)):
                         confirmations.take(job.run, outcome_of(result))
             except BaseException:
+                slots.abandon()
                 self.shared.release()
                 log.warning("stopped; the same command goes on with study %s", self.name)
                 raise
@@ -182,7 +183,7 @@ class StudyLoop:
             log.info("confirming trial %d with seed %d", number, seed)
             yield self._job(number, run, "null", [*parameters, f"seed={seed}"])
 
-    def settle(self, job: Job, result: JobReturn | Exception) -> None:
+    def settle(self, job: Job, result: JobReturn | BaseException) -> None:
         """Tell the study how a trial ended.
 
         Raises:
@@ -190,7 +191,7 @@ class StudyLoop:
         """
         trial = self.shared.mine[job.number]
         outcome = outcome_of(result)
-        if isinstance(result, Exception) and not isinstance(result, MISTAKES):
+        if isinstance(result, BaseException) and not isinstance(result, MISTAKES):
             self.shared.interrupted(trial, outcome.reason)  # Killed, and perhaps by another.
         else:
             self.shared.tell(trial, outcome)
@@ -200,7 +201,7 @@ class StudyLoop:
         tidy(self.shared.study, self.folder, self.config.hpo.keep)
         if outcome.state is not TrialState.FAIL:
             return
-        error = result if isinstance(result, Exception) else result._return_value
+        error = result if isinstance(result, BaseException) else result._return_value
         self.failed += 1
         if isinstance(error, MISTAKES) and not isinstance(error, ACCIDENTS):
             raise error
@@ -237,7 +238,7 @@ def check(hpo: DictConfig) -> None:
             raise mistake(f"hpo.{key}={hpo[key]}", f"it is {least} or more")
 
 
-def outcome_of(result: JobReturn | Exception) -> Outcome:
+def outcome_of(result: JobReturn | BaseException) -> Outcome:
     """How a job ended.
 
     Args:

@@ -46,8 +46,9 @@ PATIENCE = 10 * BEAT
 """Seconds without a heartbeat after which a process on another machine counts as dead."""
 ATTEMPTS = 5
 """Times that the tables of a database are looked for while another process makes them."""
-TRIES = 3
-"""Times that one set of parameters is tried: it may be what kills the process."""
+DIED = "its process died"
+TRIES = 5
+"""Times that one set of parameters is tried where the process dies: it may be what kills it."""
 
 
 class Outcome(NamedTuple):
@@ -245,10 +246,11 @@ class SharedStudy:
         """End the trials whose process is gone, and have their parameters tried again."""
         for trial in self.trials(TrialState.RUNNING):
             if trial.number not in self.mine and not self._is_alive(trial):
-                self._settle(trial, "its process died")
+                self._settle(trial, DIED)
         retried = {trial.user_attrs.get("retry_of") for trial in self.trials()}
         for trial in self.trials(TrialState.FAIL):  # Died between the two steps of `_settle`.
-            if trial.user_attrs.get("interrupted") and trial.number not in retried:
+            cut_off = "interrupted" in trial.user_attrs and trial.number not in retried
+            if cut_off and _deaths(trial) < TRIES:
                 self._try_again(trial)
 
     def _settle(self, trial: FrozenTrial, reason: str) -> None:
@@ -259,17 +261,21 @@ class SharedStudy:
                 log.info("trial %d had ended before its process died", trial.number)
             return
         with suppress(UpdateFinishedTrialError):
-            self._attribute(trial.number, "interrupted", value=True)
-        if self._end(trial.number, Outcome(TrialState.FAIL, reason=reason)):
+            self._attribute(trial.number, "interrupted", reason)
+        if not self._end(trial.number, Outcome(TrialState.FAIL, reason=reason)):
+            return
+        ended = self.trials()[trial.number]
+        if _deaths(ended) < TRIES:
             log.info("trial %d: %s; its parameters are tried again", trial.number, reason)
-            self._try_again(trial)
+            self._try_again(ended)
+        else:
+            log.warning(
+                "trial %d: its process died, as %d before; left out", trial.number, TRIES - 1
+            )
 
     def _try_again(self, trial: FrozenTrial) -> None:
-        attempt = 1 + trial.user_attrs.get("attempt", 1)
-        if attempt > TRIES:
-            log.warning("trial %d: interrupted %d times, so it is left out", trial.number, TRIES)
-            return
-        about = {"retry_of": trial.number, "attempt": attempt, "owner": self.me}
+        """Enqueue the parameters of an interrupted trial."""
+        about = {"retry_of": trial.number, "deaths": _deaths(trial), "owner": self.me}
         self.study.enqueue_trial(trial.params, user_attrs=about)
 
     def _is_alive(self, trial: FrozenTrial) -> bool:
@@ -301,6 +307,12 @@ class SharedStudy:
         finally:
             over.set()
             thread.join()
+
+
+def _deaths(trial: FrozenTrial) -> int:
+    """How many processes died over the parameters of an interrupted trial."""
+    known: int = trial.user_attrs.get("deaths", 0)
+    return known + (trial.user_attrs["interrupted"] == DIED)
 
 
 def _started(process: int) -> str:

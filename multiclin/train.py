@@ -41,7 +41,7 @@ from multiclin.datamodule import Loading, NerDataModule, Splitting, vocabulary
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.errors import CheckpointError, ConfigError, OutputError
 from multiclin.hpo.pruning import Pruning
-from multiclin.hpo.study import without_password
+from multiclin.hpo.storage import without_password
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
 from multiclin.report import ceiling_table, model_card, score_table, write_report

@@ -32,7 +32,8 @@ from multiclin.errors import DivergedError, MulticlinError
 from multiclin.hpo.launching import Job, Slots
 from multiclin.hpo.pruning import WithdrawnError
 from multiclin.hpo.results import Confirmations, publish, tidy
-from multiclin.hpo.study import JOURNAL, Outcome, SharedStudy, open_storage, without_password
+from multiclin.hpo.storage import JOURNAL, open_storage, without_password
+from multiclin.hpo.study import Outcome, SharedStudy
 from multiclin.hpo.summary import headings
 from multiclin.mistakes import mistake, settings
 

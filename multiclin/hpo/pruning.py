@@ -31,7 +31,7 @@ from optuna.trial import TrialState
 from pytorch_lightning.trainer.states import TrainerFn
 
 from multiclin.errors import ConfigError, MulticlinError
-from multiclin.hpo.study import open_storage
+from multiclin.hpo.storage import open_storage
 from multiclin.running import summarise
 
 EPOCH = 100

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -38,7 +39,7 @@ from multiclin.corpus.splits import (
     split_listed,
 )
 from multiclin.encoder import Subwords
-from multiclin.files import atomic_folder, atomic_write, read_text
+from multiclin.files import alone, atomic_folder, atomic_write, read_text
 from multiclin.store import Entry, Store, entry_of, store_name
 from multiclin.windows import Tokenized
 
@@ -122,17 +123,24 @@ def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> 
     }
     folder = cache / f"vocabulary-{store_name(parts)}"
     if not folder.is_dir():
-        log.info("learning %d subwords from the training texts", size)
-        with atomic_folder(folder) as building:
-            entries = [entry_of(role, document) for role, document in corpus.documents()]
-            training = set(share_out(entries, splitting)["train"])
-            texts = (
-                document.text
-                for number, (_, document) in enumerate(corpus.documents())
-                if number in training
-            )
-            Subwords.train(texts, size).save(building)
+        with alone(folder):
+            if not folder.is_dir():  # Nobody made it while this process waited.
+                log.info("learning %d subwords from the training texts", size)
+                learn(corpus, splitting, size, folder)
     return Subwords.load(folder)
+
+
+def learn(corpus: Corpus, splitting: Splitting, size: int, folder: Path) -> None:
+    """Learn subwords from the training texts into a new folder."""
+    with atomic_folder(folder) as building:
+        entries = [entry_of(role, document) for role, document in corpus.documents()]
+        training = set(share_out(entries, splitting)["train"])
+        texts = (
+            document.text
+            for number, (_, document) in enumerate(corpus.documents())
+            if number in training
+        )
+        Subwords.train(texts, size).save(building)
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,16 +208,21 @@ class NerDataModule(pl.LightningDataModule):
 
     def prepare_data(self) -> None:
         """Tokenise the corpus into the cache, once; what was read is noted beside it."""
-        if not self.folder.is_dir():
+        overview = self.folder / OVERVIEW
+        if overview.is_file():
+            return
+        with alone(self.folder):
+            if overview.is_file():  # Made by another process while this one waited.
+                return
             log.info("reading and tokenising into %s", self.folder)
-        store = Store.open_or_build(
-            self.folder,
-            self.corpus.documents(),
-            self.model.subwords,
-            self.model.recipe.tagging,
-        )
-        if self.corpus.reports:
-            with atomic_write(store.folder / OVERVIEW, overwrite=True) as stream:
+            shutil.rmtree(self.folder, ignore_errors=True)  # Cut off before its overview.
+            Store.open_or_build(
+                self.folder,
+                self.corpus.documents(),
+                self.model.subwords,
+                self.model.recipe.tagging,
+            )
+            with atomic_write(overview) as stream:
                 stream.write(self.corpus.overview())
 
     def setup(self, stage: str | None = None) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from multiclin.errors import CorpusError, OutputError
-from multiclin.files import atomic_write, read_text
+from multiclin.files import alone, atomic_write, read_text
 
 
 def test_text_is_written_without_newline_translation(tmp_path: Path) -> None:
@@ -70,3 +71,19 @@ def test_what_cannot_be_read_is_a_corpus_error(tmp_path: Path) -> None:
         read_text(tmp_path / "a.txt")
     with pytest.raises(CorpusError, match=r"b\.txt: cannot be read: No such file"):
         read_text(tmp_path / "b.txt")
+
+
+def test_who_comes_second_waits_for_the_first(tmp_path: Path) -> None:
+    said = []
+
+    def second() -> None:
+        with alone(tmp_path / "store"):
+            said.append("second")
+
+    with alone(tmp_path / "store"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.05)
+        said.append("first")
+    thread.join()
+    assert said == ["first", "second"]

@@ -237,7 +237,7 @@ class SharedStudy:
 
 def _deaths(trial: FrozenTrial) -> int:
     """How many processes died over the parameters of an interrupted trial."""
-    return int(trial.user_attrs.get("deaths", 0)) + (trial.user_attrs["interrupted"] == DIED)
+    return int(trial.user_attrs.get("deaths", 0)) + int(trial.user_attrs["interrupted"] == DIED)
 
 
 def _started(process: int) -> str:

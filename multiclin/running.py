@@ -7,10 +7,12 @@ goes through the log, so a job's log file reads like its console.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
@@ -31,6 +33,7 @@ _NOISE = (
     r".*exists and is not empty.*",  # a resumed run writes into its own folder
     r".*`IterableDataset` has `__len__` defined.*",
     r".*your dataloader is not resumable.*",  # ours leaves out what was done
+    r".*sync_dist=True.*",  # every process has the scores of all documents
 )
 
 
@@ -111,6 +114,24 @@ def quiet_other_processes() -> None:
     """Under DDP every process runs the whole command; only the first one speaks."""
     if getattr(rank_zero_only, "rank", 0):
         logging.getLogger().setLevel(logging.ERROR)
+
+
+@contextmanager
+def processes_ended() -> Iterator[None]:
+    """Afterwards the processes of a DDP job are gone: the next job of a multirun starts its own.
+
+    Lightning leaves the process group and these variables to the end of the main process.
+    """
+    names = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
+    before = {name: os.environ.get(name) for name in names}
+    try:
+        yield
+    finally:
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.destroy_process_group()
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            os.environ.update({name: value} if value is not None else {})
 
 
 def close_loggers() -> None:

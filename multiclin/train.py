@@ -50,6 +50,7 @@ from multiclin.running import (
     make_loggers,
     make_trainer,
     own_device,
+    processes_ended,
     quiet_other_processes,
 )
 
@@ -68,10 +69,11 @@ def train(config: DictConfig) -> float | None:
     """
     quiet_other_processes()
     while True:
-        try:
-            return train_once(config)
-        except torch.OutOfMemoryError as error:
-            shrink(config, error)
+        with processes_ended():
+            try:
+                return train_once(config)
+            except torch.OutOfMemoryError as error:
+                shrink(config, error)
         # Outside the handler: the exception held on to all that was in memory.
         gc.collect()
         torch.cuda.empty_cache()

@@ -94,8 +94,8 @@ def run(
         try:
             words = job_words(prefix, command_line)
             with _process(words, full_error), targets_explained(config_dir):
-                check_complete(config)
                 check_search(config, overrides)
+                check_complete(config)
                 return task(config)
         except MulticlinError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:

@@ -101,6 +101,8 @@ class Slots:
         try:
             (result,) = self.launcher.launch([[*job.overrides, f"hpo.slot={slot}"]], job.number)
         except BaseException as error:  # Ctrl-C reaches the workers too, and comes back from them.
+            if self.count == 1 and not isinstance(error, Exception):
+                raise  # It is ours, in this thread.
             ended.put((slot, (job, error)))
         else:
             ended.put((slot, (job, result)))

@@ -45,7 +45,8 @@ log = logging.getLogger(__name__)
 FREE = (
     *("hydra", "hpo", "logger", "run_", "ckpt_path", "tuned", "data.root", "data.cache"),
     *("data.workers", "data.evaluation_batch_size", "trainer.accelerator", "trainer.devices"),
-    *("trainer.default_root_dir", "trainer.enable_", "trainer.log_every_n_steps", "callbacks."),
+    *("trainer.default_root_dir", "trainer.enable_", "trainer.log_every_n_steps"),
+    *("callbacks.progress", "callbacks.learning_rate"),
 )
 """Beginnings of settings that may differ within a study: no value depends on them."""
 
@@ -164,6 +165,7 @@ class StudyLoop:
         draw = self.shared.draws_before(trial.number)
         trial.study.sampler = self.search.make_sampler(draw)
         parameters = self.search.parameters(trial)
+        trial.set_user_attr("drawn", True)
         short = headings(trial.params)
         drawn = (f"{short[key]} {_brief(value)}" for key, value in trial.params.items())
         log.info("trial %d: %s", trial.number, ", ".join(drawn))
@@ -171,7 +173,8 @@ class StudyLoop:
 
     def _job(self, number: int, run: str, trial: str, parameters: Sequence[str]) -> Job:
         """A job with its folder below that of the study, and the trial that it reports to."""
-        place = [f"hpo.run={run}", f"hpo.trial={trial}", f"run_name={run.replace('/', '-')}"]
+        name = run.replace("trials/", "trial-").replace("/", "-")
+        place = [f"hpo.run={run}", f"hpo.trial={trial}", f"run_name={name}"]
         return Job(number, run, [*self.overrides, *parameters, *place])
 
     def _confirming(self, confirmations: Confirmations) -> Iterator[Job]:

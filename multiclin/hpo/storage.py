@@ -36,7 +36,8 @@ def open_storage(place: str) -> BaseStorage:
         ConfigError: The database cannot be reached, or its driver is missing.
     """
     if "://" not in place:
-        path = Path(place)
+        # Optuna's lock is a link to this path: a relative one would lead nowhere, and wait forever.
+        path = Path(place).absolute()
         path.parent.mkdir(parents=True, exist_ok=True)
         mend(path)
         return JournalStorage(JournalFileBackend(str(path)))
@@ -46,7 +47,8 @@ def open_storage(place: str) -> BaseStorage:
             return RDBStorage(place, engine_kwargs={"pool_pre_ping": True})
         except (IntegrityError, ProgrammingError, OperationalError) as error:
             # Two processes made the tables at the same time: the other one was faster.
-            if attempt + 1 < ATTEMPTS and "already exists" in str(error):
+            raced = isinstance(error, IntegrityError) or "already exists" in str(error)
+            if attempt + 1 < ATTEMPTS and raced:
                 time.sleep(0.2 * (attempt + 1))
                 continue
             raise _unreachable(place, error) from error

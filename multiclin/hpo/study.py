@@ -28,7 +28,7 @@ from typing import Any, NamedTuple
 
 import optuna
 from optuna.exceptions import UpdateFinishedTrialError
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from multiclin.errors import ConfigError
 
@@ -39,6 +39,8 @@ BEAT = 60.0
 """Seconds between two heartbeats of a running trial."""
 PATIENCE = 10 * BEAT
 """Seconds without a heartbeat after which a process on another machine counts as dead."""
+GRID = ("grid_id", "search_space")
+"""Where the grid sampler keeps the point of a trial."""
 DIED = "its process died"
 TRIES = 5
 """Times that one set of parameters is tried where the process dies: it may be what kills it."""
@@ -114,25 +116,28 @@ class SharedStudy:
         """
         if len(self.trials(*FINISHED, TrialState.RUNNING)) >= wanted:
             return None
-        # A trial is signed before it exists, so that even one cut off here has an owner.
         if not self.trials(TrialState.WAITING):
-            self.study.enqueue_trial({}, user_attrs={"owner": self.me})
+            self._enqueue({"owner": self.me})  # Signed before it runs: one cut off has an owner.
         trial = self.study.ask()
-        trial.set_user_attr("owner", self.me)
-        trial.set_user_attr("seen", time.time())
+        try:
+            trial.set_user_attr("owner", self.me)
+            trial.set_user_attr("seen", time.time())
+        except UpdateFinishedTrialError:  # Taken for dead before it was signed.
+            return self.claim(wanted)
+        self.mine[trial.number] = trial
         others = self.trials(*FINISHED, TrialState.RUNNING)
         if sum(one.number < trial.number for one in others) >= wanted:
             # Two processes began the last one at the same time: the later one stands back.
-            self.mine[trial.number] = trial
             self.tell(trial, Outcome(TrialState.FAIL, reason="one more than wanted"))
             return None
-        self.mine[trial.number] = trial
         return trial
 
     def draws_before(self, number: int) -> int:
-        """How many earlier trials were drawn from the space, and not taken from an older trial."""
-        earlier = (trial for trial in self.trials() if trial.number < number)
-        return sum("retry_of" not in trial.user_attrs for trial in earlier)
+        """How many parameters were drawn before those of a trial, or of the one that it retries."""
+        trials = self.trials()
+        while (original := trials[number].user_attrs.get("retry_of")) is not None:
+            number = original
+        return sum("retry_of" not in trial.user_attrs for trial in trials[:number])
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         """End a trial of this process."""
@@ -200,15 +205,24 @@ class SharedStudy:
             )
 
     def _try_again(self, trial: FrozenTrial) -> None:
-        """Enqueue the parameters of an interrupted trial."""
+        """Enqueue an interrupted trial: with its parameters, or to be drawn anew as it was."""
         about = {"retry_of": trial.number, "deaths": _deaths(trial), "owner": self.me}
-        self.study.enqueue_trial(trial.params, user_attrs=about)
+        point = {key: trial.system_attrs[key] for key in GRID if key in trial.system_attrs}
+        if "drawn" in trial.user_attrs and not point:
+            self.study.enqueue_trial(trial.params, user_attrs=about)
+        else:
+            self._enqueue(about, point)
+
+    def _enqueue(self, about: dict[str, Any], point: dict[str, Any] | None = None) -> None:
+        """Enqueue a trial to be drawn; the grid gives no point to one of `enqueue_trial`."""
+        waiting = create_trial(state=TrialState.WAITING, user_attrs=about, system_attrs=point)
+        self.study.add_trial(waiting)
 
     def _is_alive(self, trial: FrozenTrial) -> bool:
         owner = str(trial.user_attrs.get("owner", ""))
         host, _, process = owner.partition(" ")
-        if owner == self.me or not process:
-            return False  # Ours, and not one that we run.
+        if owner == self.me:
+            return False  # Not one that we run.
         if host == socket.gethostname():
             number, _, started = process.partition(" ")
             return _started(int(number)) == started

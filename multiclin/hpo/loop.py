@@ -71,7 +71,7 @@ class StudyLoop:
         self.search = search
         self.overrides = [*settled, *chosen]
         named = self._composed().hpo.study
-        choices = [one.partition("=")[2] for one in chosen]
+        choices = [Path(one.partition("=")[2]).stem for one in chosen]  # An option may be a file.
         self.name = "-".join([named, *(one for one in choices if one not in named)])
         self.overrides.append(f"hpo.study={_quoted(self.name)}")
         self.folder = Path(self._composed().hydra.sweep.dir)

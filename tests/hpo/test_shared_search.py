@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import getpass
 import importlib.util
+import multiprocessing
 import os
 import random
 import shutil
@@ -101,8 +102,17 @@ def test_two_processes_share_a_study(kind: str, count: int, request: pytest.Fixt
         "postgres": lambda: str(request.getfixturevalue("postgres")),
     }[kind]()
 
+    both = multiprocessing.get_context("fork").Barrier(2)
+
     def work() -> None:
-        search(f"hpo.n_trials={count}", f"hpo.storage='{storage}'", task=learn)
+        met: list[int] = []
+
+        def task(config: DictConfig) -> float:
+            if not met:
+                met.append(both.wait(60))  # Or the faster one might do it all.
+            return learn(config)
+
+        search(f"hpo.n_trials={count}", f"hpo.storage='{storage}'", task=task)
 
     processes = [forked(work), forked(work)]
     assert [ended(process) for process in processes] == [0, 0]

@@ -13,7 +13,8 @@ import functools
 import itertools
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import optuna
@@ -35,6 +36,20 @@ from multiclin.mistakes import mistake
 
 SAMPLERS = ("hydra_plugins.hydra_optuna_sweeper.*", "optuna.samplers.*")
 PRUNERS = ("optuna.pruners.*",)
+
+
+@contextmanager
+def warnings_only(*names: str) -> Iterator[None]:
+    """While the block runs, these loggers say warnings and errors only."""
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
 class Search(OptunaSweeperImpl):
@@ -68,9 +83,6 @@ class Search(OptunaSweeperImpl):
         Args:
             arguments: The overrides of the command line, without Hydra's own.
         """
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        for noisy in ("hydra", "hydra_plugins", "alembic"):
-            logging.getLogger(noisy).setLevel(logging.WARNING)
         loops = self.studies(arguments)
         names = [loop.name for loop in loops]
         for name in names:
@@ -79,8 +91,9 @@ class Search(OptunaSweeperImpl):
                     f"two studies of this command are called {name}",
                     "hpo.study='${entity.name}-NAME' tells them apart",
                 )
-        for loop in loops:
-            loop.run()
+        with warnings_only("hydra", "hydra_plugins", "alembic", "optuna"):
+            for loop in loops:
+                loop.run()
 
     def studies(self, arguments: Sequence[str]) -> list[StudyLoop]:
         """One study per combination of the groups that are swept."""

@@ -7,29 +7,18 @@ document's text is shown, so a report can leave the hospital.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from multiclin.bundle import Model
 from multiclin.ceiling import REASONS, Ceiling
-from multiclin.files import atomic_write
 from multiclin.module import Scored
+from multiclin.pages import write_page
 from multiclin.scoring.official import Score
-
-Table = list[list[str]]
-"""Rows of cells, the first one the heading."""
-
-_STYLE = """
-body { font: 16px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 60rem; padding: 0 1rem }
-table { border-collapse: collapse; margin: .5rem 0 2rem; display: block; overflow-x: auto }
-th, td { padding: .25rem .75rem; text-align: right; border-bottom: 1px solid #8884 }
-th:first-child, td:first-child { text-align: left }
-:root { color-scheme: light dark }
-"""
+from multiclin.tables import as_html, as_markdown, as_text
 
 
-def score_rows(scored: Mapping[str, Sequence[Scored]]) -> Table:
+def score_rows(scored: Mapping[str, Sequence[Scored]]) -> list[list[str]]:
     """Official scores per split, label and language."""
     rows = [["split", "label", "language", "documents", "gold", "P", "R", "F1", "overlap F1"]]
     for split, documents in scored.items():
@@ -52,7 +41,7 @@ def _scores(total: Score) -> list[str]:
     return [f"{strict.tp + strict.fn:,}", *(f"{share:.4f}" for share in shares)]
 
 
-def ceiling_rows(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> Table:
+def ceiling_rows(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> list[list[str]]:
     """Gold that cannot be reached, by split, language and reason, and the best F1 left."""
     rows = [["split", "language", "gold", *REASONS, "cut by windows"]]
     rows[0] += ["F1 unsnapped", "best recall", "best F1"]
@@ -65,18 +54,6 @@ def ceiling_rows(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> Table:
     return rows
 
 
-def as_text(table: Table) -> str:
-    """A table for the console."""
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    )
-
-
 def score_table(scored: Mapping[str, Sequence[Scored]]) -> str:
     """Official scores as a table for the console."""
     return as_text(score_rows(scored))
@@ -85,22 +62,6 @@ def score_table(scored: Mapping[str, Sequence[Scored]]) -> str:
 def ceiling_table(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> str:
     """The recall ceiling as a table for the console."""
     return as_text(ceiling_rows(ceilings))
-
-
-def as_markdown(table: Table) -> str:
-    """A table for the model card."""
-    head, *body = table
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join("| " + " | ".join(row) + " |" for row in lines)
-
-
-def _as_html(table: Table) -> str:
-    head, *body = table
-    cells = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    rows = "".join(
-        "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in body
-    )
-    return f"<table><thead><tr>{cells}</tr></thead><tbody>{rows}</tbody></table>"
 
 
 def _flat(about: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
@@ -135,15 +96,8 @@ def write_report(
         ("The best that can be reached", ceiling_rows(ceilings)),
         ("This run", [["setting", "value"], *_flat(about)]),
     ]
-    body = "".join(f"<h2>{name}</h2>{_as_html(table)}" for name, table in parts)
-    title = f"multiclin: {escape(entity)}"
-    page = (
-        '<!doctype html><html lang="en"><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{_STYLE}</style><h1>{title}</h1>{body}</html>\n"
-    )
-    with atomic_write(path, overwrite=True) as stream:
-        stream.write(page)
+    body = "".join(f"<h2>{name}</h2>{as_html(table)}" for name, table in parts)
+    write_page(path, f"multiclin: {entity}", body)
 
 
 def model_card(model: Model) -> str:

@@ -16,6 +16,8 @@ DOCUMENTS = (
     ["errors"],
     ["document"],
     ["files"],
+    ["tables"],
+    ["pages"],
     ["corpus"],
     ["tagging"],
     ["words"],

@@ -9,8 +9,6 @@ from multiclin.ceiling import Ceiling
 from multiclin.document import Document, Span
 from multiclin.module import Scored
 from multiclin.report import (
-    as_markdown,
-    as_text,
     ceiling_rows,
     model_card,
     score_rows,
@@ -20,8 +18,6 @@ from multiclin.scoring.counts import Counts
 from multiclin.scoring.official import score_mentions
 from tests.toy_models import toy_model
 
-TABLE = [["split", "F1"], ["validation", "0.5"]]
-
 
 def scored(id: str, language: str, found: int) -> Scored:
     """Two gold mentions under X and one under Y; `found` of those under X are predicted."""
@@ -29,14 +25,6 @@ def scored(id: str, language: str, found: int) -> Scored:
     document = Document(id, "a b c", gold, language, frozenset({"X", "Y"}))
     predicted = document.with_spans(gold[:found])
     return Scored(document, predicted, score_mentions(gold, predicted.spans), [], [])
-
-
-def test_a_table_for_the_console_is_aligned() -> None:
-    assert as_text(TABLE) == "split        F1\nvalidation  0.5"
-
-
-def test_a_table_for_the_model_card() -> None:
-    assert as_markdown(TABLE) == "| split | F1 |\n| --- | --- |\n| validation | 0.5 |"
 
 
 def test_scores_stand_by_label_and_by_language_where_there_are_several() -> None:
@@ -70,7 +58,7 @@ def test_the_page_stands_alone_and_holds_no_text_of_a_document(tmp_path: Path) -
     assert "&lt;script&gt;" in page
     assert "data.digest" in page
     assert "a b c" not in page
-    assert "http" not in page
+    assert "://" not in page
 
 
 def test_the_model_card_names_labels_and_scores() -> None:

@@ -27,6 +27,7 @@ from multiclin.corpus.tsv import group_rows, read_rows, rows_without_text, spans
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.files import read_text
+from multiclin.tables import as_text
 
 LAYOUT: Final = (
     "MultiClinNER-{language}-{split}-{entity}/txt/*.txt, with gold in ann/*.ann or tsv/*.tsv "
@@ -261,15 +262,7 @@ def overview(reports: Mapping[CorpusSet, ReadReport]) -> str:
         table.append((one.language, one.split, one.entity, f"{report.documents:,}", mentions))
     total = sum(reports.values(), ReadReport())
     table.append(("all", "", "", f"{total.documents:,}", f"{total.mentions:,}"))
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    lines = [
-        "  ".join(
-            cell.rjust(width) if place > 2 else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in table
-    ]
-    return "\n".join(lines + total.notes())
+    return "\n".join([as_text(table), *total.notes()])
 
 
 def digest(sets: Iterable[CorpusSet]) -> str:

@@ -199,16 +199,17 @@ class StudyLoop:
             self.shared.interrupted(trial, outcome.reason)  # Killed, and perhaps by another.
         else:
             self.shared.tell(trial, outcome)
-        how = f"{outcome.value:.4f}" if outcome.value is not None else outcome.reason
-        state = outcome.state.name.lower().replace("fail", "failed")
-        log.info("trial %d %s: %s; %s", job.number, state, how, self._progress())
         tidy(self.shared.study, self.folder, self.config.hpo.keep)
-        if outcome.state is not TrialState.FAIL:
-            return
+        failed = outcome.state is TrialState.FAIL
         error = result if isinstance(result, BaseException) else result._return_value
-        self.failed += 1
-        if isinstance(error, MISTAKES) and not isinstance(error, ACCIDENTS):
+        if failed and isinstance(error, MISTAKES) and not isinstance(error, ACCIDENTS):
             raise error
+        how = f"{outcome.value:.4f}" if outcome.value is not None else outcome.reason
+        state = "failed" if failed else outcome.state.name.lower()
+        log.info("trial %d %s: %s; %s", job.number, state, how, self._progress())
+        if not failed:
+            return
+        self.failed += 1
         allowed = int(self.search.max_failure_rate * self.search.wanted)
         if self.failed > allowed:
             log.error("%d trials failed; hpo.max_failure_rate allows %d", self.failed, allowed)

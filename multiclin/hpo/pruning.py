@@ -32,10 +32,8 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from multiclin.errors import ConfigError, MulticlinError
 from multiclin.hpo.storage import open_storage
+from multiclin.hpo.study import EPOCH
 from multiclin.running import summarise
-
-EPOCH = 100
-"""Steps of a report in one pass over the training windows."""
 
 
 class WithdrawnError(MulticlinError):

@@ -35,6 +35,8 @@ from multiclin.errors import ConfigError
 log = logging.getLogger(__name__)
 
 FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
+EPOCH = 100
+"""Steps of intermediate values in one pass over the training windows (`hpo.pruning` says why)."""
 BEAT = 60.0
 """Seconds between two heartbeats of a running trial."""
 PATIENCE = 10 * BEAT

@@ -28,7 +28,8 @@ from optuna.visualization import (
 )
 from plotly.colors import sample_colorscale  # type: ignore[import-untyped]
 
-from multiclin.hpo.summary import EPOCH, headings, parameter_names
+from multiclin.hpo.study import EPOCH
+from multiclin.hpo.summary import headings, parameter_names
 
 Figure = Any  # plotly.graph_objects.Figure; plotly has no types.
 

@@ -1,8 +1,7 @@
-"""`report.html`: a search on one page that needs no network, light or dark, wide or narrow.
+"""`report.html`: a search on one page.
 
-plotly.js stands in the page once (4.5 MB; the price of figures that answer the mouse offline), and
-the page's policy forbids it, and everything else, to load anything. Nothing in it comes from a
-document, so it can leave the hospital. (Issue 3.)
+plotly.js stands in the page once (4.5 MB; the price of figures that answer the mouse offline).
+Nothing in it comes from a document, so it can leave the hospital. (Issue 3.)
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ from optuna import Study
 from optuna.trial import FrozenTrial
 from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from multiclin.files import atomic_write
 from multiclin.hpo.study_figures import Figure, Section, sections
 from multiclin.hpo.summary import (
     Confirmed,
@@ -26,29 +24,15 @@ from multiclin.hpo.summary import (
     saved_by_pruning,
 )
 from multiclin.hpo.tuned import train_command
+from multiclin.pages import write_page
+from multiclin.tables import as_html
 
-_POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-)
 _STYLE = """
-:root { color-scheme: light dark; --ink: #1d1f24; --paper: #fff; --soft: #5c6370; --card: #f4f5f7 }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e6eb; --paper: #15171c; --soft: #9aa1ad; --card: #22252c }
-}
-body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto; padding: 0 1rem;
-  color: var(--ink); background: var(--paper) }
-h1, h2 { line-height: 1.2 } h2 { margin: 2.5rem 0 .25rem }
-p { margin: .25rem 0; color: var(--soft) }
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.5rem; margin: 0 }
 dt { color: var(--soft) } dd { margin: 0; min-width: 0; overflow-wrap: anywhere }
-code { font: .875em ui-monospace, monospace }
-.wide { overflow-x: auto } .wide > .plotly { min-width: 44rem }
+.wide > .plotly { min-width: 44rem }
 .slices { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)) }
 .slices > * { min-width: 0 }
-table { border-collapse: collapse } td, th { padding: .25rem .75rem; text-align: right;
-  border-bottom: 1px solid #8884; white-space: nowrap; font-variant-numeric: tabular-nums }
-th { color: var(--soft); font-weight: 600; white-space: normal; vertical-align: bottom }
-th:first-child, td:first-child { padding-left: 0 }
 .js-plotly-plot text { fill: var(--ink) !important }
 .js-plotly-plot .annotation .bg { fill: var(--paper) !important; fill-opacity: .8 !important }
 .js-plotly-plot .hovertext path { fill: var(--card) !important; stroke: var(--soft) !important }
@@ -68,24 +52,17 @@ def write_report(study: Study, path: Path, confirmed: Sequence[Confirmed] = ()) 
     Raises:
         OutputError: It cannot be written.
     """
-    title = f"Search: {escape(study.study_name)}"
     objective = str(study.user_attrs.get("objective", "objective"))
     rows = best_rows(study, confirmed=confirmed)
-    body = [f"<h1>{title}</h1>", _facts(study, path, confirmed), "<h2>Best trials</h2>"]
+    body = [_facts(study, path, confirmed), "<h2>Best trials</h2>"]
     rows[0] = [heading.replace("_", " ") for heading in rows[0]]  # Which may break into lines.
-    body += [_table(rows) if rows[1:] else "<p>No trial is complete.</p>"]
+    body += [as_html(rows) if rows[1:] else "<p>No trial is complete.</p>"]
     if lines := failures(study):
         items = "".join(f"<li>{escape(line)}</li>" for line in lines)
         body += [f"<h2>Failures</h2><ul>{items}</ul>"]
     body += [_section(section) for section in sections(study, objective)]
-    with atomic_write(path, overwrite=True) as stream:
-        stream.write(
-            '<!doctype html><html lang="en"><meta charset="utf-8">'
-            f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
-            '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            f"<title>{title}</title><style>{_STYLE}</style>"
-            f"<script>{get_plotlyjs()}</script>\n{''.join(body)}</html>\n"
-        )
+    title = f"Search: {study.study_name}"
+    write_page(path, title, "".join(body), style=_STYLE, script=get_plotlyjs())
 
 
 def _facts(study: Study, path: Path, confirmed: Sequence[Confirmed]) -> str:
@@ -126,14 +103,6 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _table(rows: list[list[str]]) -> str:
-    lines = [
-        "<tr>" + "".join(f"<{tag}>{escape(cell)}</{tag}>" for cell in row) + "</tr>"
-        for row, tag in zip(rows, ["th", *["td"] * (len(rows) - 1)], strict=True)
-    ]
-    return f'<div class="wide"><table>{"".join(lines)}</table></div>'
 
 
 def _section(section: Section) -> str:

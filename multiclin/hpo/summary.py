@@ -21,11 +21,10 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from multiclin.files import atomic_write
+from multiclin.hpo.study import EPOCH, FINISHED
+from multiclin.tables import as_text
 
-EPOCH = 100
-"""Steps of the intermediate values in one pass over the training windows."""
 MAX_EPOCHS = "trainer.max_epochs"
-FINISHED = (TrialState.COMPLETE, TrialState.PRUNED)
 
 
 class Confirmed(NamedTuple):
@@ -213,8 +212,6 @@ def _cell(value: object) -> str:
 
 def best_table(study: Study, count: int = 5, confirmed: Sequence[Confirmed] = ()) -> str:
     """The best complete trials as a table for the console, and the number of trials by state."""
-    from multiclin.report import as_text  # Brings torch along, which a search need not load.
-
     rows = best_rows(study, count, confirmed)
     table = as_text(rows) if rows[1:] else "no trial is complete"
     return f"{table}\n{count_line(study)}"

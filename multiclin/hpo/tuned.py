@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from optuna import Study
 
 from multiclin.files import atomic_write
-from multiclin.hpo.summary import FINISHED, Confirmed, best_trial, count_line
+from multiclin.hpo.study import FINISHED
+from multiclin.hpo.summary import Confirmed, best_trial, count_line
 
 
 def train_command(study: Study, best: Path) -> str:

@@ -15,6 +15,7 @@ from statistics import fmean
 from typing import Any
 
 from multiclin.scoring.official import Score
+from multiclin.tables import as_text
 
 UNKNOWN = "unknown"
 NATIVE, TRANSLATED = "native", "translated"
@@ -99,14 +100,7 @@ def format_table(lines: Mapping[str, Mapping[str, Any]]) -> str:
     columns = [field for values in lines.values() for field in values]
     rows = [["", *dict.fromkeys(columns)]]
     rows += [[group, *map(_cell, values.values())] for group, values in lines.items()]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [row[0].ljust(widths[0])]
-            + [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
-        )
-        for row in rows
-    )
+    return as_text(rows)
 
 
 def _cell(number: float) -> str:

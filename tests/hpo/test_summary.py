@@ -138,8 +138,8 @@ def test_the_table_for_the_console() -> None:
     )
     assert best_table(study).splitlines() == [
         "trial   value  epochs  learning_rate",
-        "1      0.6100     2.5          1e-05",
-        "0      0.5123       2       0.000123",
+        "    1  0.6100     2.5          1e-05",
+        "    0  0.5123       2       0.000123",
         "3 finished: 2 complete, 1 pruned; 1 failed, 1 interrupted, 1 running",
     ]
 

@@ -18,6 +18,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -60,6 +61,22 @@ EXECUTION_WHITELIST = (
 """
 
 
+_command: ContextVar[str] = ContextVar("command")
+
+
+def command() -> str:
+    """The command that the user gave, as a shell takes it, while `run` is at work.
+
+    `sys.argv` lacks its name then (`multiclin train`), which Hydra would take for an override.
+    """
+    return _command.get()
+
+
+def as_command(words: Sequence[str]) -> str:
+    """The words of a process as a shell takes them: a script needs its interpreter."""
+    return shlex.join([*(["python"] if words[0].endswith(".py") else []), *words])
+
+
 class _Stop(BaseException):
     """Carries a mistake out of a single run past Hydra, which would print a line about it."""
 
@@ -94,7 +111,7 @@ def run(
         try:
             words = job_words(prefix, command_line)
             with _process(words, full_error), targets_explained(config_dir):
-                check_search(config, overrides)
+                check_search(config, as_command([*prefix, "-m", *overrides]))
                 check_complete(config)
                 return task(config)
         except MulticlinError as error:
@@ -109,6 +126,7 @@ def run(
         config_name=config_name,
         execution_whitelist=EXECUTION_WHITELIST,
     )(job)
+    given = _command.set(as_command([*prefix, *overrides]))
     try:
         with _process([command_line[0], *overrides], "1"):
             application()
@@ -120,6 +138,8 @@ def run(
         if job_started:
             raise  # A bug of the task, not a mistake in its config.
         raise explain(error, config_dir) from error
+    finally:
+        _command.reset(given)
 
 
 @contextmanager
@@ -151,13 +171,17 @@ def check_complete(config: DictConfig) -> None:
         raise explain(error, CONF_DIR) from error
 
 
-def check_search(config: DictConfig, overrides: Sequence[str]) -> None:
-    """Raise `ConfigError` where a search was asked for in a single run: it would train once."""
+def check_search(config: DictConfig, right: str) -> None:
+    """Raise `ConfigError` where a search was asked for in a single run: it would train once.
+
+    Args:
+        config: Of the run.
+        right: The command that would search.
+    """
     if config.get("hpo") is None or HydraConfig.get().mode == RunMode.MULTIRUN:
         return
     if config.hpo.trial is None and config.hpo.run is None:
-        command = shlex.join(["python", "train.py", "-m", *overrides])
-        raise mistake("hpo= asks for a search, and a single run is none", f"add -m: {command}")
+        raise mistake("hpo= asks for a search, and a single run is none", f"add -m: {right}")
 
 
 def job_words(prefix: Sequence[str], command_line: Sequence[str]) -> list[str]:

@@ -216,7 +216,7 @@ class NerDataModule(pl.LightningDataModule):
                 return
             log.info("reading and tokenising into %s", self.folder)
             shutil.rmtree(self.folder, ignore_errors=True)  # Cut off before its overview.
-            Store.open_or_build(
+            Store.build(
                 self.folder,
                 self.corpus.documents(),
                 self.model.subwords,

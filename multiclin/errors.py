@@ -32,6 +32,10 @@ class DivergedError(MulticlinError):
     """A training has left the numbers: its loss is infinite or not a number."""
 
 
+class OutOfMemoryError(MulticlinError):
+    """A batch does not fit in memory, and a smaller one could not be tried."""
+
+
 class OutputError(MulticlinError):
     """A result cannot be written, or would overwrite an existing one."""
 

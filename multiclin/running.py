@@ -134,6 +134,25 @@ def processes_ended() -> Iterator[None]:
             os.environ.update({name: value} if value is not None else {})
 
 
+@contextmanager
+def children_ended(trainer: pl.Trainer) -> Iterator[None]:
+    """An error in this process ends the others of its DDP job, and is not the end of it.
+
+    They may have met it too, or wait for this one for ever; and Lightning kills the main process,
+    with all that a multirun has still to do, once it sees that one of them ended in an error.
+    """
+    try:
+        yield
+    except BaseException:
+        watched = getattr(trainer.strategy.launcher, "procs", [])
+        children = list(watched)
+        watched.clear()  # In place: an empty list says to the thread that watches it: all is well.
+        for child in children:
+            child.kill()
+            child.wait()
+        raise
+
+
 def close_loggers() -> None:
     """End the W&B run of this job, or the next job of a multirun would log into it."""
     wandb = sys.modules.get("wandb")

@@ -158,24 +158,23 @@ class Store:
         return self._arrays[name]
 
     @classmethod
-    def open_or_build(
+    def build(
         cls,
         folder: Path,
         documents: Iterable[tuple[str, Document]],
         subwords: Subwords,
         tagging: Tagging,
     ) -> Store:
-        """The store at `folder`; written there first where it does not stand yet.
+        """Write a store, and open it. The folder appears whole or not at all.
 
         Args:
             folder: Its place; the name should come from `store_name`.
-            documents: Split name and document; consumed only when the store has to be built.
+            documents: Split name and document.
             subwords: The tokenizer.
             tagging: How mentions become tags.
         """
-        if not (folder / "about.json").is_file():
-            with atomic_folder(folder) as building:
-                _Writer(building, tagging).write(documents, subwords)
+        with atomic_folder(folder) as building:
+            _Writer(building, tagging).write(documents, subwords)
         return cls(folder)
 
 

@@ -14,11 +14,11 @@ import logging
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
@@ -26,26 +26,18 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin import __version__
-from multiclin.bundle import (
-    Model,
-    Recipe,
-    load_model,
-    new_model,
-    read_checkpoint,
-    save_bundle,
-)
+from multiclin.assembly import make_module, open_corpus, open_data
+from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
-from multiclin.corpus.source import Corpus
+from multiclin.continuing import find_checkpoint, run_folder
 from multiclin.corpus.splits import describe_overlaps, save_split
-from multiclin.datamodule import Loading, NerDataModule, Splitting, vocabulary
-from multiclin.encoder import Subwords, scratch_config
-from multiclin.errors import CheckpointError, ConfigError, OutputError
-from multiclin.hpo.pruning import Pruning
-from multiclin.hpo.storage import without_password
+from multiclin.datamodule import NerDataModule
+from multiclin.errors import OutOfMemoryError
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
 from multiclin.report import ceiling_table, model_card, score_table, write_report
 from multiclin.running import (
+    children_ended,
     close_loggers,
     make_loggers,
     make_trainer,
@@ -53,6 +45,9 @@ from multiclin.running import (
     processes_ended,
     quiet_other_processes,
 )
+
+if TYPE_CHECKING:
+    from multiclin.hpo.pruning import Pruning
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +79,7 @@ def train_once(config: DictConfig) -> float | None:
     resumed = find_checkpoint(config)
     config.run_dir = str(run_folder(config, resumed))
     pl.seed_everything(config.seed, workers=True, verbose=False)
-    search = Pruning.of(config.hpo)
+    search = trial_of(config)
     corpus = open_corpus(config)
     data = open_data(config, corpus)
     if search:
@@ -100,7 +95,8 @@ def train_once(config: DictConfig) -> float | None:
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
     save_split(Path(config.run_dir) / "split.json", data.headers())
     trainer = trainer_of(config, search, validated=bool(data.split["validation"]))
-    with stop_explained(config), search.told(trainer) if search else nullcontext():
+    told = search.told(trainer) if search else nullcontext()
+    with stop_explained(config), told, children_ended(trainer):
         start = str(resumed) if resumed else None
         trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
         if search:
@@ -112,20 +108,32 @@ def train_once(config: DictConfig) -> float | None:
     return None  # Of a pruned trial, the processes that are not the first.
 
 
+def trial_of(config: DictConfig) -> Pruning | None:
+    """What reports to the study of a search; None where this run is no trial."""
+    if config.hpo is None:
+        return None
+    from multiclin.hpo.pruning import Pruning  # Optuna, which other runs do not need.
+
+    return Pruning.of(config.hpo)
+
+
 def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> None:
     """Halve the batch and accumulate twice as many: the same optimizer step in less memory.
 
     Raises:
-        ConfigError: The batch cannot be halved, or the run cannot begin anew.
+        OutOfMemoryError: The batch cannot be halved, or the run cannot begin anew.
     """
     size, accumulated = config.data.batch_size, config.trainer.accumulate_grad_batches
     text = f"a batch of {size} windows does not fit in memory ({str(error).splitlines()[0]})"
     alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
     if size % 2 or not alone or config.ckpt_path is not None:
-        raise ConfigError(
-            f"{text}\nhint: data.batch_size={max(1, size // 2)} "
-            f"trainer.accumulate_grad_batches={2 * accumulated} is the same step in less memory; "
-            "so is a smaller window.size or a smaller encoder"
+        halved = (
+            f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * accumulated} is the "
+            "same step in less memory; "
+        )
+        raise OutOfMemoryError(
+            f"{text}\nhint: {'' if size % 2 else halved}a smaller window.size or a smaller encoder "
+            "needs less"
         ) from error
     config.data.batch_size = size // 2
     config.data.evaluation_batch_size = max(1, config.data.evaluation_batch_size // 2)
@@ -133,139 +141,6 @@ def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> None:
     shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)  # Of this try.
     log.warning(
         "%s: beginning anew with %d, accumulated %d times", text, size // 2, 2 * accumulated
-    )
-
-
-def find_checkpoint(config: DictConfig) -> Path | None:
-    """The checkpoint to go on from; None for a fresh start."""
-    if config.ckpt_path is None:
-        return None
-    path = newest_checkpoint(config) if config.ckpt_path == "last" else Path(config.ckpt_path)
-    if not path.is_file():
-        raise CheckpointError(f"ckpt_path={path} is not there; give a .ckpt file, or last")
-    if "optimizer_states" not in read_checkpoint(path):
-        raise CheckpointError(
-            f"ckpt_path={path} holds the weights only; go on from the last.ckpt beside it, or "
-            f"begin a new run from them with weights={path}"
-        )
-    return path
-
-
-def newest_checkpoint(config: DictConfig) -> Path:
-    """The `last.ckpt` of this run's folder, else of the newest run of the entity."""
-    here = Path(config.run_dir)
-    found = [here / "checkpoints" / "last.ckpt"]
-    if here.parent.name == config.entity.name:  # not a folder of the user's own choice
-        found += sorted(here.parent.glob("*/checkpoints/last.ckpt"), reverse=True)
-    for path in found:
-        if path.is_file():
-            return path
-    raise CheckpointError(
-        f"ckpt_path=last: no run in {here.parent} has a checkpoints/last.ckpt; start without it"
-    )
-
-
-def run_folder(config: DictConfig, resumed: Path | None) -> Path:
-    """Where this run's files go: its own folder, or that of the run that it continues."""
-    folder = Path(config.run_dir)
-    if resumed and resumed.parent.name == "checkpoints":
-        folder = resumed.parent.parent
-    if (folder / "model").exists():
-        raise OutputError(
-            f"{folder} holds a finished run; start a new one (with weights={folder}/model to go "
-            "on from its weights)"
-        )
-    if not resumed and (folder / "checkpoints").exists():
-        raise OutputError(
-            f"{folder} holds an unfinished run; continue it with hydra.run.dir={folder} "
-            "ckpt_path=last, or choose another hydra.run.dir"
-        )
-    return folder
-
-
-def open_corpus(config: DictConfig) -> Corpus:
-    """The corpus of the config; a sample corpus is generated at first use."""
-    root = Path(config.data.root)
-    if config.data.sample is not None and not root.exists():
-        from multiclin.corpus.sample import generate
-
-        log.info("generating the sample corpus in %s", root)
-        generate(root, **OmegaConf.to_container(config.data.sample))  # type: ignore[arg-type]
-    languages = _plain(config.languages) or "all"
-    labels = dict(config.entity.labels)
-    corpus = Corpus(root, labels, languages, config.data.discontinuous)
-    log.info("%d annotated sets in %s", len(corpus.sets), root)
-    return corpus
-
-
-def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
-    """The model, untrained, and the tokenised corpus, split."""
-    cache = Path(config.data.cache)
-    chosen = config.data.validation
-    splitting = Splitting(
-        chosen.share,
-        chosen.seed,
-        _plain(chosen.evaluate_on),
-        Path(chosen.ids) if chosen.ids else None,
-        chosen.keep_translations,
-    )
-    model = make_model(config, corpus, splitting, cache)
-    loading = Loading(
-        config.data.batch_size, config.data.evaluation_batch_size, config.seed, config.data.workers
-    )
-    data = NerDataModule(corpus, model, splitting, loading, cache)
-    data.prepare_data()
-    data.setup()
-    return data
-
-
-def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: Path) -> Model:
-    """A model to train: from an encoder, from scratch, or from the weights of an older one."""
-    recipe = Recipe(
-        tuple(config.entity.labels.values()),
-        config.tagging.scheme,
-        config.head.name,
-        config.window.size,
-        config.window.overlap,
-        config.tagging.overlaps,
-        config.decoding.whole_words,
-        config.decoding.snapping,
-        config.decoding.inner,
-        config.decoding.min_score,
-    )
-    fields = OmegaConf.to_container(config.model.config, resolve=True)
-    if config.weights is not None:
-        return started_from(load_model(config.weights), recipe)
-    if config.model.encoder is not None:
-        subwords = Subwords.of_encoder(config.model.encoder)
-        return new_model(recipe, subwords, encoder=config.model.encoder, overrides=fields)  # type: ignore[arg-type]
-    subwords = vocabulary(corpus, splitting, config.model.vocabulary, cache)
-    return new_model(recipe, subwords, config=scratch_config(fields, subwords))  # type: ignore[arg-type]
-
-
-def started_from(older: Model, recipe: Recipe) -> Model:
-    """A model that begins with the weights of another one; a classifier over other tags is new."""
-    model = new_model(recipe, older.subwords, config=older.facts()["config"])
-    state = model.tagger.state_dict()
-    others = recipe.tags != older.recipe.tags
-    kept = {
-        name: weight
-        for name, weight in older.tagger.state_dict().items()
-        if name in state
-        and weight.shape == state[name].shape
-        and not (others and len(weight) == len(older.recipe.tags))
-    }
-    model.tagger.load_state_dict(kept, strict=False)
-    if fresh := sorted(state.keys() - kept.keys()):
-        log.info("weights that begin anew, for the tags are others: %s", ", ".join(fresh))
-    return model
-
-
-def make_module(config: DictConfig, model: Model) -> NerModule:
-    """The LightningModule with optimizer and schedule."""
-    optim = config.optim
-    return NerModule(
-        model, instantiate(optim.optimizer), instantiate(optim.schedule), optim.weight_decay
     )
 
 
@@ -303,6 +178,8 @@ def shown(config: DictConfig) -> dict[str, Any]:
     """The config as trackers get it: resolved, without the password of a database."""
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     if plain["hpo"] and plain["hpo"]["storage"]:
+        from multiclin.hpo.storage import without_password
+
         plain["hpo"]["storage"] = without_password(plain["hpo"]["storage"])
     return plain
 
@@ -402,9 +279,3 @@ def provenance(
             **{name: version(name) for name in packages},
         },
     }
-
-
-def _plain(value: Any) -> str | Sequence[str] | None:  # noqa: ANN401 - a config's value
-    if OmegaConf.is_config(value):
-        return list(value)
-    return value  # type: ignore[no-any-return]

@@ -86,7 +86,7 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     rows = (("train", document) for document in toys.documents())
     tagging = Tagging(("DISEASE",), SCHEMES["bio"])
     folder = tmp_path_factory.mktemp("batch") / "store"
-    return Store.open_or_build(folder, rows, toys.metaspace(), tagging)
+    return Store.build(folder, rows, toys.metaspace(), tagging)
 
 
 def test_training_windows_are_those_of_the_chosen_documents(store: Store) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from typing import Any
 
@@ -97,19 +97,22 @@ def test_every_option_composes_and_resolves(command: str, choice: str) -> None:
 
 @pytest.mark.parametrize(("command", "choice"), CHOICES)
 def test_every_target_is_admitted_and_takes_its_arguments(command: str, choice: str) -> None:
-    for place, node in targets(resolved(command, choice)):
-        check(place, node)
+    found = {place: check(place, node) for place, node in targets(resolved(command, choice))}
+    assert all(map(callable, found.values()))
+    assert found or command == "evaluate"  # Whose options start nothing.
 
 
-def check(place: str, node: dict[str, Any]) -> None:
-    """Raise unless Hydra may start the target and its constructor takes the node's arguments."""
+def check(place: str, node: dict[str, Any]) -> Callable[..., object]:
+    """What Hydra would start; raise unless it may, and its constructor takes the arguments."""
     alone = {"_target_": node["_target_"], "_partial_": True}
+    found: Callable[..., object]
     found = instantiate(alone, _execution_whitelist_=EXECUTION_WHITELIST).func
     arguments = {key: value for key, value in node.items() if not key.startswith("_")}
     try:
         inspect.signature(found).bind_partial(**arguments)
     except TypeError as error:
         raise TypeError(f"{place}: {error}") from error
+    return found
 
 
 def test_the_targets_of_a_training_are_those_that_are_checked() -> None:

@@ -42,6 +42,8 @@ COMMANDS = (
     ["schema"],
     ["config"],
     ["running"],
+    ["assembly"],
+    ["continuing"],
     ["hpo"],
     ["train"],
     ["predict"],

@@ -87,6 +87,19 @@ def test_the_lexicons_are_found(environment: Path, tmp_path: Path) -> None:
     assert len(list((tmp_path / "corpus").rglob("*.txt"))) == 6  # 2 documents of 3 entities
 
 
-def test_no_plugin_of_ours_makes_hydra_warn(environment: Path, tmp_path: Path) -> None:
-    code = "from hydra.core.plugins import Plugins; Plugins.instance()"
-    run(environment / "python", "-W", "error", "-c", code, cwd=tmp_path)
+def test_hydra_finds_our_plugins_without_a_warning(environment: Path, tmp_path: Path) -> None:
+    code = (
+        "from hydra.core.plugins import Plugins; from hydra.plugins.plugin import Plugin\n"
+        "print(*(plugin.__module__ for plugin in Plugins.instance().discover(Plugin)))"
+    )
+    found = run(environment / "python", "-W", "error", "-c", code, cwd=tmp_path).split()
+    assert {"multiclin.hpo.sweeper", "multiclin.option_files"} <= set(found)
+
+
+def test_the_wheel_names_its_plugins(built: Path) -> None:
+    (wheel,) = built.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith("entry_points.txt"))
+        text = archive.read(name).decode()
+    for plugin in ("OptionFiles", "OptionFilesSearchPath", "PruningOptunaSweeper"):
+        assert f":{plugin}\n" in text

@@ -37,7 +37,7 @@ def build(
     folder: Path, documents: list[Document], tagging: Tagging = DISEASE, split: str = "train"
 ) -> Store:
     rows = ((split, document) for document in documents)
-    return Store.open_or_build(folder, rows, toys.metaspace(), tagging)
+    return Store.build(folder, rows, toys.metaspace(), tagging)
 
 
 # Round trip
@@ -163,15 +163,9 @@ def failing() -> Iterator[tuple[str, Document]]:
 
 def test_a_store_that_cannot_be_finished_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError, match="broke off"):
-        Store.open_or_build(tmp_path / "store", failing(), toys.metaspace(), DISEASE)
+        Store.build(tmp_path / "store", failing(), toys.metaspace(), DISEASE)
     assert list(tmp_path.iterdir()) == []
     assert len(build(tmp_path / "store", ODD)) == len(ODD)
-
-
-def test_a_standing_store_is_opened_without_its_documents(tmp_path: Path) -> None:
-    build(tmp_path / "store", ODD)
-    again = Store.open_or_build(tmp_path / "store", failing(), toys.metaspace(), DISEASE)
-    assert again.text(2) == ODD[2].text
 
 
 def test_a_store_travels_to_a_worker_as_its_place(tmp_path: Path) -> None:

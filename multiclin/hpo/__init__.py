@@ -1,4 +1,4 @@
-"""Hyperparameter search: the Optuna sweeper, pruning and study reports (a later room).
+"""Hyperparameter search: the Optuna sweeper, pruning and study reports.
 
 A sweeper class in here is announced under `[project.entry-points."hydra.plugins"]` in
 pyproject.toml. Hydra imports every announced class at the start of every command, so its module

@@ -13,9 +13,7 @@ from __future__ import annotations
 
 import logging
 import math
-import shlex
 import shutil
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +26,9 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
-from multiclin.errors import DivergedError, MulticlinError
+from multiclin.config import command
+from multiclin.errors import DivergedError, MulticlinError, OutOfMemoryError
+from multiclin.files import alone
 from multiclin.hpo.launching import Job, Slots
 from multiclin.hpo.pruning import WithdrawnError
 from multiclin.hpo.results import Confirmations, publish, tidy
@@ -44,14 +44,16 @@ log = logging.getLogger(__name__)
 
 FREE = (
     *("hydra", "hpo", "logger", "run_", "ckpt_path", "tuned", "data.root", "data.cache"),
-    *("data.workers", "data.evaluation_batch_size", "trainer.accelerator", "trainer.devices"),
+    *("data.workers", "data.evaluation_batch_size", "trainer.accelerator"),
     *("trainer.default_root_dir", "trainer.enable_", "trainer.log_every_n_steps"),
     *("callbacks.progress", "callbacks.learning_rate"),
 )
-"""Beginnings of settings that may differ within a study: no value depends on them."""
+"""Beginnings of settings that may differ within a study: but for rounding, no value is changed."""
 
+PARENTS = ("storage", "direction", "n_trials", "n_jobs", "max_failure_rate")
+"""Keys of the parent sweeper: they follow those of `hpo`, where trials find them, if not set."""
 MISTAKES = (HydraException, OmegaConfBaseException, MulticlinError)
-ACCIDENTS = (DivergedError, WithdrawnError)
+ACCIDENTS = (DivergedError, OutOfMemoryError, WithdrawnError)
 """Errors of ours that another trial need not make."""
 
 
@@ -70,19 +72,24 @@ class StudyLoop:
     def __init__(self, search: Search, settled: Sequence[str], chosen: Sequence[str]) -> None:
         self.search = search
         self.overrides = [*settled, *chosen]
-        named = self._composed().hpo.study
+        sweeper, hpo = self._composed().hydra.sweeper, self._composed().hpo
+        self.overrides += [
+            f"hpo.{key}={_written(sweeper[key])}" for key in PARENTS if sweeper[key] != hpo[key]
+        ]
+        named = sweeper.study_name or hpo.study
         choices = [Path(one.partition("=")[2]).stem for one in chosen]  # An option may be a file.
         self.name = "-".join([named, *(one for one in choices if one not in named)])
-        self.overrides.append(f"hpo.study={_quoted(self.name)}")
+        self.overrides.append(f"hpo.study={_written(self.name)}")
         self.folder = Path(self._composed().hydra.sweep.dir)
         self.config = self._composed()
+        check(self.config)
         if self.config.hpo.storage is None:
             journal = (self.folder / JOURNAL).absolute()
-            self.overrides.append(f"hpo.storage={_quoted(str(journal))}")
+            self.overrides.append(f"hpo.storage={_written(str(journal))}")
             self.config = self._composed()
-        check(self.config.hpo)
-        self.failed = 0
+        self.failed = 0.0
         self.shared: SharedStudy
+        self.slots: Slots
 
     def _composed(self) -> DictConfig:
         loader = self.search.context.config_loader
@@ -98,25 +105,30 @@ class StudyLoop:
         """
         self.shared = self._open()
         log.info("study %s, in %s: %s", self.name, self.folder, self._progress())
-        slots = self._slots()
+        self.slots = self._slots()
         confirmations = Confirmations(self.shared.study, self.config.hpo, self.folder)
+        unconfirmed: list[str] = []
         with self.shared.heartbeat():
             try:
-                for job, result in slots.completed(self.next_trial):
+                for job, result in self.slots.completed(self.next_trial):
                     self.settle(job, result)
-                if self.shared.finished >= self.search.wanted:
-                    jobs = self._confirming(confirmations)
-                    for job, result in slots.completed(lambda: next(jobs, None)):
-                        confirmations.take(job.run, outcome_of(result))
+                if self.config.hpo.confirm and self.shared.finished >= self.search.wanted:
+                    unconfirmed = self._confirm(confirmations)
             except BaseException:
-                slots.abandon()
+                self.slots.abandon()
                 self.shared.release()
                 log.warning("stopped; the same command goes on with study %s", self.name)
                 raise
         if running := self.shared.trials(TrialState.RUNNING):
             log.info("%d trials still run in other processes", len(running))
+        tidy(self.shared.study, self.folder, self.config.hpo.keep)
         groups = [key for key in self.search.space if self.search.is_group(key)]
         publish(self.shared.study, self.folder, self.config, groups)
+        if unconfirmed:
+            raise MulticlinError(
+                f"study {self.name}: no score of {', '.join(unconfirmed)}\n"
+                "hint: the log of each says why; the same command tries them again"
+            )
 
     def _open(self) -> SharedStudy:
         """The study in its storage, made where it is not there yet."""
@@ -131,8 +143,7 @@ class StudyLoop:
         )
         shared = SharedStudy(study, self._settings())
         study.set_user_attr("objective", hpo.objective)
-        command = without_password(shlex.join(["python", *sys.argv]))
-        study.set_user_attr("command", command)
+        study.set_user_attr("command", without_password(command()))
         return shared
 
     def _settings(self) -> dict[str, Any]:
@@ -177,6 +188,14 @@ class StudyLoop:
         place = [f"hpo.run={run}", f"hpo.trial={trial}", f"run_name={name}"]
         return Job(number, run, [*self.overrides, *parameters, *place])
 
+    def _confirm(self, confirmations: Confirmations) -> list[str]:
+        """Train the best trials again; returns the runs that left no score."""
+        with alone(self.folder / "confirm"):  # What another process has confirmed is not missing.
+            jobs = self._confirming(confirmations)
+            for job, result in self.slots.completed(lambda: next(jobs, None)):
+                confirmations.take(job.run, outcome_of(result))
+        return [confirmations.run_of(*one) for one in confirmations.missing()]
+
     def _confirming(self, confirmations: Confirmations) -> Iterator[Job]:
         """The best trials again, with other seeds."""
         for number, seed in confirmations.missing():
@@ -195,11 +214,13 @@ class StudyLoop:
         """
         trial = self.shared.mine[job.number]
         outcome = outcome_of(result)
-        if isinstance(result, BaseException) and not isinstance(result, MISTAKES):
+        cut_off = isinstance(result, BaseException) and not isinstance(result, MISTAKES)
+        if cut_off:
             self.shared.interrupted(trial, outcome.reason)  # Killed, and perhaps by another.
         else:
             self.shared.tell(trial, outcome)
-        tidy(self.shared.study, self.folder, self.config.hpo.keep)
+        hpo = self.config.hpo
+        tidy(self.shared.study, self.folder, hpo.keep, hpo.confirm)
         failed = outcome.state is TrialState.FAIL
         error = result if isinstance(result, BaseException) else result._return_value
         if failed and isinstance(error, MISTAKES) and not isinstance(error, ACCIDENTS):
@@ -209,10 +230,11 @@ class StudyLoop:
         log.info("trial %d %s: %s; %s", job.number, state, how, self._progress())
         if not failed:
             return
-        self.failed += 1
+        # One dead worker may end the jobs of all of them.
+        self.failed += 1 / self.slots.count if cut_off else 1
         allowed = int(self.search.max_failure_rate * self.search.wanted)
         if self.failed > allowed:
-            log.error("%d trials failed; hpo.max_failure_rate allows %d", self.failed, allowed)
+            log.error("%g trials failed; hpo.max_failure_rate allows %d", self.failed, allowed)
             if isinstance(error, Exception):
                 raise error
             raise MulticlinError(f"trial {job.number}: {outcome.reason}")
@@ -227,8 +249,11 @@ class StudyLoop:
         return f"{said}; best {best.value:.4f} (trial {best.number})"
 
 
-def check(hpo: DictConfig) -> None:
+def check(config: DictConfig) -> None:
     """Raise `ConfigError` for settings of a search that cannot work."""
+    hpo = config.hpo
+    if config.hydra.sweeper.pruner != hpo.pruner:
+        raise mistake("hydra.sweeper.pruner is not hpo.pruner", "choose it with hpo/pruner=")
     if not hpo.objective.startswith("val/"):
         raise mistake(
             f"hpo.objective={hpo.objective}: a search must not see what it is judged by later",
@@ -266,7 +291,9 @@ def _brief(value: object) -> str:
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
-def _quoted(text: str) -> str:
+def _written(value: object) -> str:
     """A value as Hydra's grammar takes it, whatever is in it."""
-    escaped = text.replace("\\", "\\\\").replace("'", "\\'")
+    if not isinstance(value, str):
+        return "null" if value is None else str(value)
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"

@@ -80,9 +80,9 @@ class Pruning(pl.Callback):
         self.pruned = ""
 
     @classmethod
-    def of(cls, hpo: DictConfig | None) -> Pruning | None:
+    def of(cls, hpo: DictConfig) -> Pruning | None:
         """The callback of a job; None where the job is no trial."""
-        if hpo is None or hpo.trial is None:
+        if hpo.trial is None:
             return None
         first = getattr(rank_zero_only, "rank", 0) in {None, 0}
         return cls(open_trial(hpo) if first else None, hpo.objective)
@@ -174,9 +174,8 @@ class Pruning(pl.Callback):
             raise WithdrawnError(
                 f"trial {self.trial.number} was ended by another process"
             ) from error
-        if trainer.global_step >= trainer.estimated_stepping_batches:
-            return ""
-        if not self.trial.should_prune():
+        stop = self.trial.should_prune()  # Asked at the end too: the pruner notes who came so far.
+        if not stop or trainer.global_step >= trainer.estimated_stepping_batches:
             return ""
         return f"after {step:.4g} epochs at {self.objective} {value:.4f}"
 

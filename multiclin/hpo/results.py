@@ -131,19 +131,23 @@ def track(study: optuna.Study, config: DictConfig) -> None:
     close_loggers()
 
 
-def tidy(study: optuna.Study, folder: Path, keep: str) -> None:
+def tidy(study: optuna.Study, folder: Path, keep: str, candidates: int = 0) -> None:
     """Remove the weights of trials that have ended and are not worth keeping.
 
     Args:
         study: The study.
         folder: Of the study, with the trials below it.
         keep: `best`, `all` or `none`.
+        candidates: How many of the highest values may still be the best, once they are confirmed.
     """
     if keep == "all":
         return
-    best = best_trial(study, confirmed(study)) if keep == "best" else None
+    kept: set[int] = set()
+    if keep == "best":
+        best = ranked(study, confirmed(study))[:1] + ranked(study)[:candidates]
+        kept = {trial.number for trial in best}
     for trial in study.get_trials(deepcopy=False):
-        if trial.state.is_finished() and (best is None or trial.number != best.number):
+        if trial.state.is_finished() and trial.number not in kept:
             _drop_weights(folder / "trials" / str(trial.number))
 
 

@@ -83,6 +83,8 @@ class Search(OptunaSweeperImpl):
         Args:
             arguments: The overrides of the command line, without Hydra's own.
         """
+        if self.config is None or self.config.get("hpo") is None:
+            raise mistake("hydra/sweeper=multiclin, and no search is set up", "add hpo=optuna")
         loops = self.studies(arguments)
         names = [loop.name for loop in loops]
         for name in names:

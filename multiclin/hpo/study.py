@@ -239,8 +239,12 @@ class SharedStudy:
         def beat() -> None:
             while not over.wait(BEAT):
                 for trial in list(self.mine.values()):
-                    with suppress(UpdateFinishedTrialError):
+                    try:
                         trial.set_user_attr("seen", time.time())
+                    except UpdateFinishedTrialError:
+                        pass
+                    except Exception as error:  # Of the storage, which may be back in a minute.
+                        log.warning("the storage of the study: %s", error)
 
         thread = threading.Thread(target=beat, name="heartbeat", daemon=True)
         thread.start()

@@ -170,8 +170,8 @@ def saved_by_pruning(study: Study) -> tuple[float, float]:
     setting of the study. A complete one did all that it would have done, even if it stopped early.
     """
     done = unpruned = 0.0
+    settings = study.user_attrs.get("settings", {})
     for trial in study.get_trials(deepcopy=False, states=FINISHED):
-        settings = study.user_attrs.get("settings", {})
         planned = float(trial.params.get(MAX_EPOCHS, settings.get(MAX_EPOCHS)) or 0)
         epochs = epochs_of(trial)
         pruned = trial.state is TrialState.PRUNED

@@ -15,6 +15,8 @@ from hydra_plugins.hydra_optuna_sweeper.config import OptunaSweeperConf
 from hydra_plugins.hydra_optuna_sweeper.optuna_sweeper import OptunaSweeper
 from omegaconf import DictConfig
 
+from multiclin.mistakes import mistake
+
 
 class PruningOptunaSweeper(OptunaSweeper):
     """hydra-optuna-sweeper's sweeper whose trials can be pruned.
@@ -27,6 +29,9 @@ class PruningOptunaSweeper(OptunaSweeper):
     def __init__(self, pruner: DictConfig | None = None, **arguments: Any) -> None:  # noqa: ANN401
         from multiclin.hpo.search import Search
 
+        if not 0 <= arguments["max_failure_rate"] <= 1:  # The parent only asserts it.
+            given = arguments["max_failure_rate"]
+            raise mistake(f"hpo.max_failure_rate={given}", "it is a share, from 0 to 1")
         super().__init__(**arguments)  # Makes the sampler, or says what is wrong with it.
         made = {**arguments, "sampler": self.sweeper.sampler}
         self.sweeper = Search(sampling=arguments["sampler"], pruner=pruner, **made)

@@ -33,7 +33,7 @@ def write_best(
     path: Path,
     confirmed: Sequence[Confirmed] = (),
     groups: Collection[str] = (),
-) -> bool:
+) -> None:
     """Write `best.yaml`: the best trial as a config, with where it came from under `tuned`.
 
     Args:
@@ -42,15 +42,11 @@ def write_best(
         confirmed: Trials trained again over several seeds.
         groups: Parameters that choose an option of a config group, such as `model`.
 
-    Returns:
-        Whether there was a complete trial; without one nothing is written.
-
     Raises:
         OutputError: It cannot be written.
     """
     trial = best_trial(study, confirmed)
-    if trial is None:
-        return False
+    assert trial is not None, "a study without a complete trial has no best one"
     objective, command = (str(study.user_attrs.get(key, "")) for key in ("objective", "command"))
     again = next((one for one in confirmed if one.trial == trial.number and one.scores), None)
     seeds = ", ".join(map(str, again.scores)) if again else ""
@@ -80,7 +76,6 @@ def write_best(
         # A comment ends with its line, and a command may hold several.
         stream.writelines(f"# {' '.join(comment.split())}\n" for comment in comments)
         stream.write(_as_config(trial.params, groups, tuned))
-    return True
 
 
 def _as_config(

@@ -206,9 +206,8 @@ def test_a_process_that_is_not_the_first_does_as_the_first_says() -> None:
 # The trial of a job
 
 
-@pytest.mark.parametrize("hpo", [None, {"trial": None}])
-def test_a_run_that_is_no_trial_reports_to_nobody(hpo: dict[str, None] | None) -> None:
-    assert Pruning.of(None if hpo is None else OmegaConf.create(hpo)) is None
+def test_a_run_that_is_no_trial_reports_to_nobody() -> None:
+    assert Pruning.of(OmegaConf.create({"trial": None})) is None
 
 
 def test_a_trial_that_was_ended_elsewhere_is_not_begun(tmp_path: Path) -> None:
@@ -302,5 +301,12 @@ def test_a_failed_trial_leaves_no_outcome(tmp_path: Path) -> None:
     assert about["steps"] == 50
 
 
-def test_a_pruned_trial_ends_quietly_in_the_other_processes() -> None:
+def test_a_pruned_trial_ends_quietly_in_the_other_processes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: dict[str, object] = {}
+    monkeypatch.setattr(pruning_module, "summarise", lambda _, **figures: said.update(figures))
+    study_in(tmp_path)
     ended(Pruning(None, OBJECTIVE), optuna.TrialPruned("after 2 epochs"))
+    assert said["state"] == "pruned"
+    assert trial_in(tmp_path).user_attrs == {}

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import csv
+import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import optuna
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_launcher import BasicLauncher
+from hydra.core.utils import JobReturn
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from optuna import Study
-from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.distributions import FloatDistribution
+from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
 from multiclin.config import CONF_DIR, EXECUTION_WHITELIST, register, run
-from multiclin.errors import ConfigError, CorpusError, DivergedError
+from multiclin.errors import (
+    ConfigError,
+    CorpusError,
+    DivergedError,
+    MulticlinError,
+    OutOfMemoryError,
+)
 from multiclin.hpo.loop import check
 from tests.hpo.searches import finished, found, learn, score, search, study_of, write_conf
+from tests.hpo.studies import PAPER
 
 COMPLETE, PRUNED, FAIL = TrialState.COMPLETE, TrialState.PRUNED, TrialState.FAIL
 
@@ -65,16 +76,7 @@ def test_twenty_trials_finish_and_some_are_pruned(paper: Study) -> None:
 
 
 def test_the_space_is_the_papers(paper: Study) -> None:
-    """FACTS 1; both ends of the epochs belong to it."""
-    space = {
-        "optim.learning_rate": FloatDistribution(1e-5, 5e-4, log=True),
-        "optim.weight_decay": FloatDistribution(0.0, 0.3),
-        "optim.warmup_ratio": FloatDistribution(0.0, 0.2),
-        "data.batch_size": CategoricalDistribution([4, 8, 16, 32]),
-        "trainer.max_epochs": IntDistribution(3, 6),
-        "trainer.accumulate_grad_batches": CategoricalDistribution([1, 2, 4]),
-    }
-    assert all(trial.distributions == space for trial in paper.trials)
+    assert all(trial.distributions == PAPER for trial in paper.trials)
     assert {trial.params["trainer.max_epochs"] for trial in paper.trials} == {3, 4, 5, 6}
 
 
@@ -130,6 +132,23 @@ def test_every_pruner_can_be_chosen(option: str, pruner: type) -> None:
     config = composed("hpo=optuna", f"hpo/pruner={option}", hydras=True)
     made = instantiate(config.hydra.sweeper.pruner, _execution_whitelist_=EXECUTION_WHITELIST)
     assert type(made) is pruner
+
+
+@pytest.mark.usefixtures("folder")
+def test_any_pruner_of_optuna_can_be_named() -> None:
+    target = "hpo.pruner._target_=optuna.pruners.ThresholdPruner"
+    words = ["hpo/pruner=none", target, "+hpo.pruner.lower=2.0", "hpo.n_trials=2"]
+    search(*words, task=learn)  # Whose objective is below 1.
+    assert {trial.state for trial in study_of().trials} == {PRUNED}
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.filterwarnings("ignore:QMCSampler is experimental")
+@pytest.mark.parametrize("sampler", ["tpe", "random", "grid", "gp", "qmc", "nsgaii"])
+def test_samplers_that_can_be_chosen(sampler: str) -> None:
+    space = [*FIXED, "trainer.max_epochs=6"] if sampler == "grid" else []
+    search(f"hydra/sweeper/sampler={sampler}", "hpo.n_trials=2", *space)
+    assert len(finished(study_of())) == 2
 
 
 # Which studies
@@ -234,8 +253,10 @@ def test_ctrl_c_ends_the_search_and_nothing_is_lost() -> None:
 
     with pytest.raises(KeyboardInterrupt):
         search("hpo.study=parts", *words, task=stopped)
+    *_, cut, again = study_of("parts").trials
     states = [trial.state for trial in study_of("parts").trials]
     assert states == [COMPLETE, COMPLETE, COMPLETE, FAIL, TrialState.WAITING]
+    assert again.system_attrs["fixed_params"] == cut.params
     search("hpo.study=parts", *words)
     assert found(study_of("parts")) == found(study_of("whole"))
 
@@ -319,7 +340,7 @@ def test_the_objective_may_be_a_loss() -> None:
 @pytest.mark.usefixtures("folder")
 def test_a_failed_trial_is_recorded_and_the_search_goes_on() -> None:
     failing = {
-        0: RuntimeError("CUDA out of memory.\nTried to allocate"),
+        0: OutOfMemoryError("a batch of 1 windows does not fit in memory\nhint: less"),
         1: DivergedError("the loss is nan"),
     }
 
@@ -332,7 +353,7 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on() -> None:
     assert len(finished(study_of())) == 3
     failed = study_of().get_trials(states=[FAIL])
     assert [trial.user_attrs["reason"] for trial in failed] == [
-        "RuntimeError: CUDA out of memory.",
+        "OutOfMemoryError: a batch of 1 windows does not fit in memory",
         "DivergedError: the loss is nan",
         "the objective is nan",
     ]
@@ -348,6 +369,23 @@ def test_a_search_stops_when_too_many_fail() -> None:
     with pytest.raises(RuntimeError, match="no memory for 2"):
         search("hpo.n_trials=4", task=task)  # A quarter of four may fail.
     assert [trial.state for trial in study_of().trials] == [COMPLETE, FAIL, FAIL]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_job_whose_worker_died_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    launch, deaths = BasicLauncher.launch, iter([RuntimeError("the worker was killed")])
+
+    def dying(self: BasicLauncher, overrides: list[list[str]], number: int) -> Sequence[JobReturn]:
+        for death in deaths:
+            raise death
+        return launch(self, overrides, number)
+
+    monkeypatch.setattr(BasicLauncher, "launch", dying)
+    search("hpo.n_trials=2", "hpo.max_failure_rate=1.0")
+    first = study_of().trials[0]
+    again = finished(study_of())[0]
+    assert first.user_attrs["reason"] == "RuntimeError: the worker was killed"
+    assert (again.user_attrs["retry_of"], again.params) == (0, first.params)
 
 
 @pytest.mark.usefixtures("folder")
@@ -384,6 +422,38 @@ def test_weights_that_stay(folder: Path, keep: str) -> None:
             assert (run_dir / weights).is_dir() == (number in kept)
 
 
+def test_the_weights_that_stay_are_those_of_best_yaml(folder: Path) -> None:
+    """Confirming turns the order round."""
+
+    def task(config: DictConfig) -> float:
+        if config.hpo.trial is not None:
+            return write_weights(config)
+        return -score(config)
+
+    search("hpo.n_trials=4", "hpo.confirm=3", "hpo.seeds=[1]", task=task)
+    best = OmegaConf.load(folder / "disease/best.yaml").tuned.trial
+    assert best != study_of().best_trial.number
+    assert [path.parent.name for path in folder.rglob("model")] == [str(best)]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_confirming_run_that_fails_is_named_and_tried_again() -> None:
+    failing = {1}
+
+    def task(config: DictConfig) -> float:
+        if config.seed in failing:
+            raise RuntimeError("no space on the disk")
+        return score(config)
+
+    words = ["hpo.n_trials=1", "hpo.confirm=1", "hpo.seeds=[1,2]"]
+    with pytest.raises(MulticlinError, match=r"no score of confirm/0-1\nhint: .* tries them again"):
+        search(*words, task=task)
+    failing.clear()
+    search(*words, task=task)
+    confirmed = OmegaConf.load("outputs/hpo/disease/best.yaml").tuned.confirmed
+    assert sorted(confirmed.seeds) == [1, 2]
+
+
 def test_the_best_are_confirmed_with_other_seeds(folder: Path) -> None:
     words = ["hpo.n_trials=3", "hpo.confirm=2", "hpo.seeds=[1,2]"]
     again: list[tuple[str, int, float]] = []
@@ -415,9 +485,13 @@ def test_the_best_are_confirmed_with_other_seeds(folder: Path) -> None:
 # Guards
 
 
-def test_a_search_without_multirun_is_refused(folder: Path) -> None:
+def test_a_search_without_multirun_is_refused(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["hpo=optuna", "hpo.study=a b"]
+    monkeypatch.setattr("sys.argv", ["train.py", *words])
     with pytest.raises(ConfigError) as caught:
-        run(score, "train", ["hpo=optuna", "hpo.study=a b"], Path("conf").absolute())
+        run(score, "train", words, Path("conf").absolute())
     assert str(caught.value).endswith("add -m: python train.py -m hpo=optuna 'hpo.study=a b'")
     assert not folder.exists()
 
@@ -441,8 +515,57 @@ def test_a_test_metric_is_refused(folder: Path) -> None:
     ],
 )
 def test_settings_that_cannot_work_are_named(key: str, value: object) -> None:
-    hpo = composed("hpo=optuna").hpo
-    check(hpo)
-    hpo[key] = value
+    config = composed("hpo=optuna", hydras=True)
+    check(config)
+    config.hpo[key] = value
     with pytest.raises(ConfigError, match=f"hpo.{key}={value}"):
-        check(hpo)
+        check(config)
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_keys_of_the_parent_keep_their_meaning() -> None:
+    keys = {"study_name": "mine", "n_trials": 2, "direction": "minimize", "storage": "here.log"}
+    search(*(f"hydra.sweeper.{key}={value}" for key, value in keys.items()))
+    study = study_of("mine", "here.log")
+    assert len(finished(study)) == 2
+    assert study.direction is StudyDirection.MINIMIZE
+
+
+def test_a_pruner_that_trials_would_not_know_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="choose it with hpo/pruner="):
+        search("hydra.sweeper.pruner=null")
+    assert not folder.exists()
+
+
+def test_a_failure_rate_that_is_no_share_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match=r"^hpo.max_failure_rate=2\.0"):
+        search("hpo.max_failure_rate=2")
+    assert not folder.exists()
+
+
+def test_a_sweeper_without_a_search_is_refused(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="hint: add hpo=optuna"):
+        run(score, "train", ["-m", "hydra/sweeper=multiclin"], Path("conf").absolute())
+    assert not folder.exists()
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_search_leaves_the_loggers_as_they_were(caplog: pytest.LogCaptureFixture) -> None:
+    names = ("hydra", "hydra_plugins", "alembic", "optuna")
+    for name in names:
+        caplog.set_level(logging.INFO, logger=name)
+    search("hpo.n_trials=1")
+    assert {logging.getLogger(name).level for name in names} == {logging.INFO}
+
+
+@pytest.mark.usefixtures("folder")
+def test_the_command_is_kept_as_it_was_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    words = ["-m", "hpo=optuna", "hpo.n_trials=1"]
+    for study, name, kept in (
+        ("script", ["train.py"], "python train.py"),
+        ("installed", ["/bin/multiclin", "train"], "/bin/multiclin train"),
+    ):
+        given = [*words, f"hpo.study={study}"]
+        monkeypatch.setattr("sys.argv", [*name, *given])
+        run(score, "train", given, Path("conf").absolute())
+        assert study_of(study).user_attrs["command"] == f"{kept} {' '.join(given)}"

@@ -11,7 +11,6 @@ import os
 import random
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 import torch
@@ -89,18 +88,18 @@ def test_the_best_value_is_the_same_wherever_it_stands(
     assert f"best {float(best['value']):.4f} (trial {best['number']})" in console.stderr
 
 
-def test_a_search_does_not_look_at_the_test_set(work: Work, whole: Rows) -> None:
-    for path in (work.folder / "outputs/hpo/whole/trials").glob("*/metrics.json"):
+def test_no_trial_is_scored_on_the_test_set(work: Work, whole: Rows) -> None:
+    paths = list((work.folder / "outputs/hpo/whole/trials").glob("*/metrics.json"))
+    assert paths
+    for path in paths:
         assert not any(key.startswith("test/") for key in read_json(path))
 
 
-def test_a_pruned_trial_ran_fewer_steps_than_it_was_to(whole: Rows) -> None:
+def test_a_pruned_trial_ran_fewer_epochs_than_it_was_to(whole: Rows) -> None:
     for row in whole:
         planned = int(row["trainer.max_epochs"])
         if row["state"] == "pruned":
             assert float(row["epochs"]) < planned
-            done = int(row["steps"]) / float(row["epochs"])  # optimizer steps of an epoch
-            assert int(row["steps"]) < done * planned
         else:
             assert float(row["epochs"]) == planned
 
@@ -152,16 +151,23 @@ def test_pruning_saves_steps_and_changes_nothing_else(work: Work) -> None:
 
 def test_a_search_killed_ten_times_finds_what_it_would_have_found(work: Work, whole: Rows) -> None:
     moments = random.Random(1)
-    for _ in range(10):
+    deaths = 0
+    while deaths < 10:
         with work.start("train.py", *words(work, "killed")) as process:
             try:
                 process.communicate(timeout=moments.uniform(3, 12))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
+        deaths += process.returncode == -signal.SIGKILL
+        assert process.returncode in (0, -signal.SIGKILL)
+        if process.returncode == 0:
+            break  # A fast machine has finished before.
+    assert deaths > 3
     succeeded(work.run("train.py", *words(work, "killed")))
     found = trials(work, "killed")
     assert len({row["number"] for row in found}) == len(found)
     assert findings(found) == findings(whole)
+    assert any(row["retry_of"] for row in found)
     tuned = OmegaConf.load(work.folder / "outputs/hpo/killed/best.yaml").tuned
     assert tuned.value == max(float(r["value"]) for r in found if r["state"] == "complete")
 
@@ -202,11 +208,15 @@ def test_other_launchers_prune_too(work: Work, launcher: str) -> None:
     assert any(row["state"] == "pruned" for row in found)
 
 
-def test_ddp_trials_start_no_second_search(work: Work) -> None:
-    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hpo.n_trials=2"]
-    eager = ["hpo.pruner.n_startup_trials=1", "trainer.max_epochs=2"]
-    succeeded(work.run("train.py", *words(work, "ddp", *two, *eager)))
-    assert len(finished(trials(work, "ddp"))) == 2
+def test_ddp_trials_start_no_second_search_and_may_fail(work: Work) -> None:
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2", "hpo.n_trials=3"]
+    wild = ["optim.learning_rate=choice(1e-3,1e9)", "hydra/sweeper/sampler=random"]
+    free = ["trainer.gradient_clip_val=null", "trainer.max_epochs=1", "hpo.max_failure_rate=1"]
+    succeeded(work.run("train.py", *words(work, "ddp", *two, *wild, *free)))
+    found = trials(work, "ddp")
+    # Lightning's watch over the processes of the failed one has had time to bite.
+    assert len(finished(found)) == 3
+    assert any(row["state"] == "fail" and "val/loss" in row["reason"] for row in found)
 
 
 def test_every_trial_is_a_run_of_wandb_beside_one_of_the_study(work: Work) -> None:
@@ -251,7 +261,7 @@ def test_a_loss_that_is_no_number_fails_the_trial_and_not_the_search(work: Work)
     assert all("val/loss is nan" in reason for reason in reasons)
 
 
-def test_a_search_without_multirun_names_the_right_command(tmp_path: Path, work: Work) -> None:
+def test_a_search_without_multirun_names_the_right_command(work: Work) -> None:
     done = work.run("train.py", "hpo=optuna", "entity=disease")
     assert done.returncode == 2
-    assert "python train.py -m hpo=optuna entity=disease" in done.stderr
+    assert "train.py -m hpo=optuna entity=disease" in done.stderr

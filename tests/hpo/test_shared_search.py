@@ -95,13 +95,18 @@ def postgres() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("kind", "count"), [("journal", 20), ("sqlite", 6), ("postgres", 20)])
-def test_two_processes_share_a_study(kind: str, count: int, request: pytest.FixtureRequest) -> None:
+def test_two_processes_share_a_study(
+    kind: str, count: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     storage = {
         "journal": lambda: str(Path("shared/journal.log").absolute()),
         "sqlite": lambda: f"sqlite:///{Path('trials.db').absolute()}",
         "postgres": lambda: str(request.getfixturevalue("postgres")),
     }[kind]()
 
+    words = [f"hpo.n_trials={count}", "hydra.output_subdir=.hydra"]
+    words += ["hpo.storage='${oc.env:STUDIES}'"]
+    monkeypatch.setenv("STUDIES", storage)
     both = multiprocessing.get_context("fork").Barrier(2)
 
     def work() -> None:
@@ -112,7 +117,7 @@ def test_two_processes_share_a_study(kind: str, count: int, request: pytest.Fixt
                 met.append(both.wait(60))  # Or the faster one might do it all.
             return learn(config)
 
-        search(f"hpo.n_trials={count}", f"hpo.storage='{storage}'", task=task)
+        search(*words, task=task)
 
     processes = [forked(work), forked(work)]
     assert [ended(process) for process in processes] == [0, 0]
@@ -158,5 +163,5 @@ def test_a_search_that_is_killed_ten_times_finds_the_same() -> None:
     assert found(study) == found(study_of("whole"))
     assert study.best_value == study_of("whole").best_value
     cut_off = [trial for trial in study.trials if trial.state is TrialState.FAIL]
-    assert len(cut_off) <= 10
+    assert 0 < len(cut_off) <= 10
     assert all("interrupted" in trial.user_attrs for trial in cut_off)

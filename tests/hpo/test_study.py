@@ -94,7 +94,8 @@ def test_differences_are_named_by_key() -> None:
 
 def test_a_study_goes_on_with_the_same_settings(share: Share) -> None:
     share(seed=13, names=("a", "b"))
-    share(seed=13, names=("a", "b"))  # JSON gives the tuple back as a list.
+    again = share(seed=13, names=("a", "b"))  # JSON gives the tuple back as a list.
+    assert again.study.user_attrs["settings"] == {"seed": 13, "names": ["a", "b"]}
 
 
 def test_a_study_with_other_settings_is_refused(share: Share) -> None:
@@ -109,6 +110,24 @@ def test_a_study_with_other_settings_is_refused(share: Share) -> None:
 
 
 # Who begins a trial
+
+
+def during_ask(
+    patch: pytest.MonkeyPatch,
+    shared: SharedStudy,
+    before: Callable[[], object] = str,
+    after: Callable[[], object] = str,
+) -> None:
+    """Let others act just before and after a study gives out a trial."""
+    ask = shared.study.ask
+
+    def asked() -> optuna.Trial:
+        before()
+        trial = ask()
+        after()
+        return trial
+
+    patch.setattr(shared.study, "ask", asked)
 
 
 def test_no_more_trials_are_begun_than_wanted(share: Share) -> None:
@@ -144,13 +163,7 @@ def test_the_later_of_two_last_trials_stands_back(
     share: Share, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ours, theirs = share(), share(PARENT)
-    ask = theirs.study.ask
-
-    def ask_too_late() -> optuna.Trial:
-        begun(ours, 1)
-        return ask()
-
-    monkeypatch.setattr(theirs.study, "ask", ask_too_late)
+    during_ask(monkeypatch, theirs, before=lambda: begun(ours, 1))
     assert theirs.claim(1) is None
     assert states(ours) == [RUNNING, FAIL]
     assert ours.trials()[1].user_attrs["reason"] == "one more than wanted"
@@ -162,15 +175,7 @@ def test_a_trial_that_is_not_signed_yet_is_not_taken_for_dead(
 ) -> None:
     """Another process took the signed one, so this one begins a trial that nobody has signed."""
     ours, theirs = share(), share(PARENT)
-    ask = theirs.study.ask
-
-    def ask_while_others_look() -> optuna.Trial:
-        begun(ours)
-        trial = ask()
-        ours.settle_dead()
-        return trial
-
-    monkeypatch.setattr(theirs.study, "ask", ask_while_others_look)
+    during_ask(monkeypatch, theirs, before=lambda: begun(ours), after=ours.settle_dead)
     assert begun(theirs).number == 1
     assert states(ours) == [RUNNING, RUNNING]
 
@@ -181,16 +186,8 @@ def test_a_trial_that_others_took_for_dead_is_left_to_them(
     """One that is enqueued bears the name of who did so until it is signed."""
     ours, theirs = share(), share(PARENT)
     ours.interrupted(begun(ours), "stopped")
-    ask = theirs.study.ask
-    looks = iter([ours.settle_dead])
-
-    def ask_while_others_look() -> optuna.Trial:
-        trial = ask()
-        for look in looks:
-            look()
-        return trial
-
-    monkeypatch.setattr(theirs.study, "ask", ask_while_others_look)
+    looks = iter([ours.settle_dead])  # Only the first time.
+    during_ask(monkeypatch, theirs, after=lambda: [look() for look in looks])
     assert begun(theirs).params == ours.trials()[0].params
     assert states(ours)[:2] == [FAIL, FAIL]
     assert list(theirs.mine) == [2]

@@ -1,0 +1,111 @@
+"""What a training config describes, made: the corpus, its tokenised form, the model, the module."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from multiclin.bundle import Model, Recipe, load_model, new_model
+from multiclin.corpus.source import Corpus
+from multiclin.datamodule import Loading, NerDataModule, Splitting, vocabulary
+from multiclin.encoder import Subwords, scratch_config
+from multiclin.module import NerModule
+
+log = logging.getLogger(__name__)
+
+
+def open_corpus(config: DictConfig) -> Corpus:
+    """The corpus of the config; a sample corpus is generated at first use."""
+    root = Path(config.data.root)
+    if config.data.sample is not None and not root.exists():
+        from multiclin.corpus.sample import generate
+
+        log.info("generating the sample corpus in %s", root)
+        generate(root, **OmegaConf.to_container(config.data.sample))  # type: ignore[arg-type]
+    languages = _plain(config.languages) or "all"
+    labels = dict(config.entity.labels)
+    corpus = Corpus(root, labels, languages, config.data.discontinuous)
+    log.info("%d annotated sets in %s", len(corpus.sets), root)
+    return corpus
+
+
+def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
+    """The model, untrained, and the tokenised corpus, split."""
+    cache = Path(config.data.cache)
+    chosen = config.data.validation
+    splitting = Splitting(
+        chosen.share,
+        chosen.seed,
+        _plain(chosen.evaluate_on),
+        Path(chosen.ids) if chosen.ids else None,
+        chosen.keep_translations,
+    )
+    model = make_model(config, corpus, splitting, cache)
+    loading = Loading(
+        config.data.batch_size, config.data.evaluation_batch_size, config.seed, config.data.workers
+    )
+    data = NerDataModule(corpus, model, splitting, loading, cache)
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: Path) -> Model:
+    """A model to train: from an encoder, from scratch, or from the weights of an older one."""
+    recipe = Recipe(
+        tuple(config.entity.labels.values()),
+        config.tagging.scheme,
+        config.head.name,
+        config.window.size,
+        config.window.overlap,
+        config.tagging.overlaps,
+        config.decoding.whole_words,
+        config.decoding.snapping,
+        config.decoding.inner,
+        config.decoding.min_score,
+    )
+    fields = OmegaConf.to_container(config.model.config, resolve=True)
+    if config.weights is not None:
+        return started_from(load_model(config.weights), recipe)
+    if config.model.encoder is not None:
+        subwords = Subwords.of_encoder(config.model.encoder)
+        return new_model(recipe, subwords, encoder=config.model.encoder, overrides=fields)  # type: ignore[arg-type]
+    subwords = vocabulary(corpus, splitting, config.model.vocabulary, cache)
+    return new_model(recipe, subwords, config=scratch_config(fields, subwords))  # type: ignore[arg-type]
+
+
+def started_from(older: Model, recipe: Recipe) -> Model:
+    """A model that begins with the weights of another one; a classifier over other tags is new."""
+    model = new_model(recipe, older.subwords, config=older.facts()["config"])
+    state = model.tagger.state_dict()
+    others = recipe.tags != older.recipe.tags
+    kept = {
+        name: weight
+        for name, weight in older.tagger.state_dict().items()
+        if name in state
+        and weight.shape == state[name].shape
+        and not (others and len(weight) == len(older.recipe.tags))
+    }
+    model.tagger.load_state_dict(kept, strict=False)
+    if fresh := sorted(state.keys() - kept.keys()):
+        log.info("weights that begin anew, for the tags are others: %s", ", ".join(fresh))
+    return model
+
+
+def make_module(config: DictConfig, model: Model) -> NerModule:
+    """The LightningModule with optimizer and schedule."""
+    optim = config.optim
+    return NerModule(
+        model, instantiate(optim.optimizer), instantiate(optim.schedule), optim.weight_decay
+    )
+
+
+def _plain(value: Any) -> str | Sequence[str] | None:  # noqa: ANN401 - a config's value
+    if OmegaConf.is_config(value):
+        return list(value)
+    return value  # type: ignore[no-any-return]

@@ -12,9 +12,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import Model, Recipe, load_model, new_model
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule, Splitting, vocabulary
+from multiclin.datamodule import Loading, NerDataModule, vocabulary
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.module import NerModule
+from multiclin.splitting import Splitting
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +45,8 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
         _plain(chosen.evaluate_on),
         Path(chosen.ids) if chosen.ids else None,
         chosen.keep_translations,
+        config.fold,
+        chosen.folds,
     )
     model = make_model(config, corpus, splitting, cache)
     loading = Loading(

@@ -187,7 +187,9 @@ class LengthGroupedBatches(Sampler[list[int]]):
         generator = np.random.default_rng([self.seed, self.epoch])
         order = generator.permutation(len(self.lengths))
         joint = self.size * self.world  # windows of one step over all processes
-        pools = [order[i : i + joint * self.POOL] for i in range(0, len(order), joint * self.POOL)]
+        # A rest of less than a step joins the pool before it, else it would be a small step alone.
+        cuts = range(joint * self.POOL, len(order) - joint + 1, joint * self.POOL)
+        pools = np.split(order, cuts) if len(order) else []
         steps: list[npt.NDArray[np.int64]] = []
         for pool in pools:
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from multiclin import __version__
+from multiclin.analysis.commands import add_commands
 from multiclin.errors import CorpusError, MulticlinError
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 USER_MISTAKE = 2
 INTERRUPTED = 130
+READER_GONE = 141
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             those of this process.
 
     Returns:
-        The exit status: 0, 2 for a mistake of the user's, or 130 after Ctrl-C.
+        The exit status: 0, 2 for a mistake of the user's, 130 after Ctrl-C, or 141 where the reader
+        of the output has gone.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -45,6 +48,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             options = _parser().parse_args(words)
             options.run(options)
+        sys.stdout.flush()  # Here, where a reader that has gone can be met.
+    except BrokenPipeError:
+        # `| head` has read enough. Python would complain again when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
     except MulticlinError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
@@ -135,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train a model: train entity=disease data.root=DIR")
     commands.add_parser("predict", help="find mentions: predict ckpt=PATH input=DIR output=DIR")
     commands.add_parser("evaluate", help="the official score: evaluate gold=PATH pred=PATH")
+    add_commands(commands)
     corpus = commands.add_parser("corpus", help="make and look at corpora")
     tools = corpus.add_subparsers(title="tools", metavar="TOOL", required=True)
 

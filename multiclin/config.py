@@ -107,11 +107,10 @@ def run(
     def job(config: DictConfig) -> object:
         nonlocal job_started
         job_started = True
-        register()  # Again: a launcher may run the job in another process.
         try:
             words = job_words(prefix, command_line)
             with _process(words, full_error), targets_explained(config_dir):
-                check_search(config, as_command([*prefix, "-m", *overrides]))
+                check_mode(config, as_command([*prefix, "-m", *overrides]))
                 check_complete(config)
                 return task(config)
         except MulticlinError as error:
@@ -119,7 +118,6 @@ def run(
                 raise  # The sweeper decides what a failed job means.
             raise _Stop(error) from error
 
-    register()
     job.__module__ = config_name  # Hydra names the job, and so its log file, after the module.
     application = hydra.main(
         config_path=str(config_dir),
@@ -171,17 +169,31 @@ def check_complete(config: DictConfig) -> None:
         raise explain(error, CONF_DIR) from error
 
 
-def check_search(config: DictConfig, right: str) -> None:
-    """Raise `ConfigError` where a search was asked for in a single run: it would train once.
+def check_mode(config: DictConfig, right: str) -> None:
+    """Raise `ConfigError` where a search or a sweep was asked for in a single run.
+
+    It would train once. One job of a sweep alone is all right: it names a value of all that is
+    swept.
 
     Args:
         config: Of the run.
-        right: The command that would search.
+        right: The command with `--multirun`.
     """
-    if config.get("hpo") is None or HydraConfig.get().mode == RunMode.MULTIRUN:
+    hydra_node: Any = HydraConfig.get()
+    if hydra_node.mode == RunMode.MULTIRUN:
         return
-    if config.hpo.trial is None and config.hpo.run is None:
-        raise mistake("hpo= asks for a search, and a single run is none", f"add -m: {right}")
+    if config.get("hpo") is not None:
+        if config.hpo.trial is None and config.hpo.run is None:
+            raise mistake("hpo= asks for a search, and a single run is none", f"add -m: {right}")
+        return
+    words: Any = OmegaConf.to_container(hydra_node.overrides.task, resolve=False)
+    given = {word.lstrip("+").partition("=")[0] for word in words}
+    if swept := [key for key in hydra_node.sweeper.get("params") or {} if key not in given]:
+        one = " ".join(f"{key}=..." for key in swept)
+        raise mistake(
+            f"this config sweeps over {', '.join(swept)}, and a single run has one value of each",
+            f"add -m: {right}; or give {one} for one run",
+        )
 
 
 def job_words(prefix: Sequence[str], command_line: Sequence[str]) -> list[str]:
@@ -204,12 +216,18 @@ def job_words(prefix: Sequence[str], command_line: Sequence[str]) -> list[str]:
 
 
 def register() -> None:
-    """Make our resolvers and schemas known, for whoever composes without `run`."""
+    """Make our resolvers and schemas known; importing this module does."""
     OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
+    OmegaConf.register_resolver("suffix", suffix, replace=True)
     OmegaConf.register_resolver(
         "search_mode", {"maximize": "max", "minimize": "min"}.get, replace=True
     )
     schema.register()
+
+
+def suffix(text: str, value: object) -> str:
+    """`${suffix:-fold,${fold}}`: `-fold2` where the value is 2, nothing where it is null."""
+    return "" if value is None else f"{text}{value}"
 
 
 def wandb_offline() -> bool:
@@ -227,3 +245,6 @@ def wandb_offline() -> bool:
         return server not in netrc.netrc(os.environ.get("NETRC")).hosts
     except (OSError, netrc.NetrcParseError):
         return True
+
+
+register()  # In a launcher's workers too, which name the folder of a job before they run it.

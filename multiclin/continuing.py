@@ -1,16 +1,19 @@
 """Where the files of a training run go, and the checkpoint that it goes on from.
 
-A run that is finished is never written over; one that was cut off is gone on with, or left alone.
+A run that is finished is never written over, its `.hydra/` neither: Hydra would write that before
+anybody has looked, so it is written here. One that was cut off is gone on with, or left alone.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import read_checkpoint
 from multiclin.errors import CheckpointError, OutputError
+from multiclin.files import atomic_write
 
 
 def find_checkpoint(config: DictConfig) -> Path | None:
@@ -58,3 +61,22 @@ def run_folder(config: DictConfig, resumed: Path | None) -> Path:
             "ckpt_path=last, or choose another hydra.run.dir"
         )
     return folder
+
+
+def keep_config(config: DictConfig, folder: Path) -> None:
+    """Write what Hydra writes into `.hydra/`: config, overrides, and its own settings.
+
+    Raises:
+        OutputError: A file cannot be written.
+    """
+    if not HydraConfig.initialized() or HydraConfig.get().output_subdir is not None:
+        return  # Hydra has done it, elsewhere: this is another process of a DDP job.
+    hydra = OmegaConf.to_container(HydraConfig.get(), resolve=False)
+    parts = {
+        "config": config,
+        "hydra": OmegaConf.create({"hydra": hydra}),
+        "overrides": HydraConfig.get().overrides.task,
+    }
+    for name, part in parts.items():
+        with atomic_write(folder / ".hydra" / f"{name}.yaml", overwrite=True) as stream:
+            stream.write(OmegaConf.to_yaml(part))

@@ -3,10 +3,6 @@
 `prepare_data` reads and tokenises the corpus once into the cache (one process, any number of runs);
 `setup` opens it, splits it and makes the loaders' parts. Texts are never kept in memory: training
 streams slices of memory-mapped arrays, evaluation reads documents one by one.
-
-Validation comes from the release's own validation sets in the languages that have one, else from
-cases taken out of the training sets; both, and the test sets, are restricted to the languages of
-`evaluate_on` (Spanish by default, paper section 2.3).
 """
 
 from __future__ import annotations
@@ -29,88 +25,22 @@ from multiclin import __version__
 from multiclin.batch import LengthGroupedBatches, TrainingWindows, WindowStream
 from multiclin.bundle import Model
 from multiclin.ceiling import Ceiling, corpus_ceiling
-from multiclin.corpus.source import Corpus, evaluation_languages
+from multiclin.corpus.source import Corpus
 from multiclin.corpus.splits import (
     Header,
     Overlap,
     overlapping_texts,
-    read_keys,
-    split_cases,
-    split_listed,
 )
 from multiclin.encoder import Subwords
 from multiclin.files import alone, atomic_folder, atomic_write, read_text
-from multiclin.store import Entry, Store, entry_of, store_name
+from multiclin.splitting import Splitting, share_out
+from multiclin.store import Store, entry_of, store_name
 from multiclin.windows import Tokenized
 
 log = logging.getLogger(__name__)
 
 OVERVIEW = "overview.txt"
 """File in a store: the table of the sets that it was made from."""
-
-
-@dataclass(frozen=True, slots=True)
-class Splitting:
-    """How documents are shared out to training, validation and test.
-
-    Attributes:
-        share: Share of the training cases of a language that become validation where the corpus
-            has no validation set in it; 0 trains on everything.
-        seed: Seed of that choice.
-        evaluate_on: Languages to validate and test on; None: Spanish where there is some, else
-            all.
-        ids: File of document ids, one per line, that are the validation instead.
-        keep_translations: Whether other-language versions of validation cases are trained on.
-    """
-
-    share: float = 0.1
-    seed: int = 13
-    evaluate_on: str | Sequence[str] | None = None
-    ids: Path | None = None
-    keep_translations: bool = False
-
-
-def share_out(entries: Sequence[Entry], splitting: Splitting) -> dict[str, list[int]]:
-    """Numbers of the documents to train, validate and test on.
-
-    Args:
-        entries: All documents with their roles.
-        splitting: How to share them out.
-
-    Returns:
-        `train`, `validation` and `test`; documents of no use (other languages in validation and
-        test sets, translations of validation cases) are in none.
-    """
-    spoken = sorted({entry.language for entry in entries})
-    evaluated = evaluation_languages(splitting.evaluate_on, spoken)
-    roles = [entry.split for entry in entries]
-    headers = [Header(entry.id, entry.language, entry.case) for entry in entries]
-    training = [header for header, role in zip(headers, roles, strict=True) if role == "train"]
-    if splitting.ids is not None:
-        listed = read_keys(splitting.ids, training)
-        split = split_listed(training, listed, keep_translations=splitting.keep_translations)
-    else:
-        provided = {entry.language for entry in entries if entry.split == "validation"}
-        trained = {header.language for header in training}
-        split = split_cases(
-            training,
-            share=splitting.share,
-            seed=splitting.seed,
-            languages=[code for code in evaluated if code in trained - provided],
-            keep_translations=splitting.keep_translations,
-        )
-    chosen = {header.key for header in split.validation}
-    aside = chosen | {header.key for header in split.unused}
-    numbers: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    for number, (header, role) in enumerate(zip(headers, roles, strict=True)):
-        if role == "train":
-            if header.key not in aside:
-                numbers["train"].append(number)
-            elif header.key in chosen:
-                numbers["validation"].append(number)
-        elif header.language in evaluated and (role == "test" or splitting.ids is None):
-            numbers[role].append(number)
-    return numbers
 
 
 def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> Subwords:

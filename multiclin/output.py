@@ -38,6 +38,8 @@ class Spool:
         folder: Where the results go.
         formats: Any of `FORMATS`.
         overwrite: Whether results that stand there may be replaced.
+        keep: How many documents may stay in memory, for a report.
+        kept: The published documents, if there are at most `keep`; else none.
         documents: Documents published.
         mentions: Their mentions.
         problems: Files that could not be read.
@@ -46,6 +48,8 @@ class Spool:
     folder: Path
     formats: Sequence[str] = ("tsv",)
     overwrite: bool = False
+    keep: int = 0
+    kept: list[Document] = field(default_factory=list)
     documents: int = 0
     mentions: int = 0
     problems: list[Problem] = field(default_factory=list)
@@ -133,11 +137,16 @@ class Spool:
         for document in _sorted_documents(parts):
             self.documents += 1
             self.mentions += len(document.spans)
+            if self.documents <= self.keep:
+                self.kept.append(document)
             yield document
+        if self.documents > self.keep:
+            self.kept.clear()
 
     def _targets(self) -> list[Path]:
         named = {"tsv": "predictions.tsv", "brat": "ann", "jsonl": "predictions.jsonl"}
-        return [self.folder / named[name] for name in {"tsv", *self.formats}]
+        names = [named[one] for one in {"tsv", *self.formats}]
+        return [self.folder / name for name in [*names, *(["report.html"] if self.keep else [])]]
 
     def _part(self, rank: int | str) -> Path:
         return self.folder / f".predictions-{rank}.part"

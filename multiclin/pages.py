@@ -27,7 +27,7 @@ code { font: .875em ui-monospace, monospace }
 .wide { overflow-x: auto }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid #8884 }
-td { overflow-wrap: anywhere } td.number { overflow-wrap: normal; white-space: nowrap }
+td { overflow-wrap: break-word; max-width: 32rem } td.number { white-space: nowrap }
 th { color: var(--soft); font-weight: 600; vertical-align: bottom }
 .number { text-align: right }
 th:first-child, td:first-child { padding-left: 0 }

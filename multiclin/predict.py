@@ -17,6 +17,7 @@ import numpy as np
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
+from multiclin.analysis.sources import Side, beside, read_lexicon, read_side, run_of
 from multiclin.batch import WindowStream
 from multiclin.bundle import Model, load_model
 from multiclin.callbacks import PredictionWriter
@@ -45,7 +46,11 @@ def predict(config: DictConfig) -> None:
     """
     quiet_other_processes()
     formats = [config.formats] if isinstance(config.formats, str) else config.formats
-    spool = Spool(Path(config.output), tuple(formats), config.overwrite)
+    output = Path(config.output)
+    keep = config.report.documents if config.report else 0
+    spool = Spool(output, tuple(formats), config.overwrite, keep)
+    # Read first, for a mistake in it is better told before an hour of prediction.
+    gold = read_side(Path(config.gold), "gold") if config.gold else None
     model = load(config)
     texts = TokenizedTexts(Texts(Path(config.input)), model.subwords)
     callbacks = [PredictionWriter(model, spool), Progress()]
@@ -64,6 +69,8 @@ def predict(config: DictConfig) -> None:
     runner.predict(module, dataloaders=loader, return_predictions=False)
     if runner.is_global_zero:
         log.info("%d mentions in %d documents: %s", spool.mentions, spool.documents, spool.tsv)
+        if config.report:
+            report(config, model, spool, gold)
         if spool.problems:
             raise CorpusError(spool.problems)
 
@@ -75,6 +82,25 @@ def load(config: DictConfig) -> Model:
     model = load_model(config.ckpt)
     changes = {key: value for key, value in config.decoding.items() if value is not None}
     return replace(model, recipe=replace(model.recipe, **changes))
+
+
+def report(config: DictConfig, model: Model, spool: Spool, gold: Side | None) -> None:
+    """Write the pages of a prediction, scored where there is gold."""
+    from multiclin.analysis.report import write_report
+
+    if spool.documents > spool.keep:
+        log.info("no report: there are more than report.documents=%d documents", spool.keep)
+        return
+    evaluation = beside(
+        Side.of(spool.kept, spool.folder),
+        gold,
+        entity=model.recipe.labels[0] if len(model.recipe.labels) == 1 else None,
+        native=Path(config.report.native) if config.report.native else None,
+        lexicon=read_lexicon(run_of(Path(config.ckpt))),
+    )
+    title = f"{', '.join(model.recipe.labels)}: {spool.folder}"
+    path = write_report(spool.folder, title, [evaluation], texts=config.report.texts)
+    log.info("the report: %s%s", path, "" if gold else " (gold=PATH would score it)")
 
 
 class TokenizedTexts:

@@ -1,21 +1,17 @@
-"""What a run says of itself: tables for the console, the model card, one page of HTML.
+"""What a run says of itself: tables for the console and the model card, official scores first.
 
-Plain tables of the figures that are in `metrics.json`, official scores first. Nothing of a
-document's text is shown, so a report can leave the hospital.
+Nothing of a document's text is shown. The page of a run is `analysis.report`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
 from multiclin.bundle import Model
 from multiclin.ceiling import REASONS, Ceiling
 from multiclin.module import Scored
-from multiclin.pages import write_page
 from multiclin.scoring.official import Score
-from multiclin.tables import as_html, as_markdown, as_text
+from multiclin.tables import as_markdown, as_text, flat_rows
 
 
 def score_rows(scored: Mapping[str, Sequence[Scored]]) -> list[list[str]]:
@@ -64,49 +60,13 @@ def ceiling_table(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> str:
     return as_text(ceiling_rows(ceilings))
 
 
-def _flat(about: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
-    rows: list[list[str]] = []
-    for key, value in about.items():
-        if isinstance(value, Mapping):
-            rows += _flat(value, f"{prefix}{key}.")
-        else:
-            said = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-            rows.append([f"{prefix}{key}", said])
-    return rows
-
-
-def write_report(
-    path: Path,
-    entity: str,
-    scored: Mapping[str, Sequence[Scored]],
-    ceilings: Mapping[str, Mapping[str, Ceiling]],
-    about: Mapping[str, Any],
-) -> None:
-    """One page: scores, ceiling, and what the run was.
-
-    Args:
-        path: The file.
-        entity: Name of the entity, for the title.
-        scored: Documents with their scores, per split.
-        ceilings: Per split and language.
-        about: Provenance of the model.
-    """
-    parts = [
-        ("Official scores", score_rows(scored)),
-        ("The best that can be reached", ceiling_rows(ceilings)),
-        ("This run", [["setting", "value"], *_flat(about)]),
-    ]
-    body = "".join(f"<h2>{name}</h2>{as_html(table)}" for name, table in parts)
-    write_page(path, f"multiclin: {entity}", body)
-
-
 def model_card(model: Model) -> str:
     """The bundle's README.md."""
     about = model.about
     labels = ", ".join(model.recipe.labels)
     scores = [["score", "value"]]
     scores += [[name, f"{value:.4f}"] for name, value in sorted(about.get("scores", {}).items())]
-    facts = [["fact", "value"], *_flat({k: v for k, v in about.items() if k != "scores"})]
+    facts = [["fact", "value"], *flat_rows({k: v for k, v in about.items() if k != "scores"})]
     return (
         f"# {labels} in clinical text\n\n"
         "A token-classification model made with multiclin. It marks mentions of "

@@ -29,6 +29,7 @@ class Validation:
 
     share: float = MISSING
     seed: int = MISSING
+    folds: int = MISSING
     ids: str | None = MISSING
     keep_translations: bool = MISSING
     evaluate_on: Any = MISSING
@@ -103,6 +104,21 @@ class Decoding:
 
 
 @dataclass
+class Report:
+    """The pages of a run."""
+
+    texts: bool = MISSING
+    native: str | None = MISSING
+
+
+@dataclass
+class PredictionReport(Report):
+    """The pages of a prediction."""
+
+    documents: int = MISSING
+
+
+@dataclass
 class Hpo:
     """A search; `slot`, `trial` and `run` are set for each job by the sweeper."""
 
@@ -135,15 +151,18 @@ class Train:
     callbacks: Any = MISSING
     logger: Any = MISSING
     seed: int = MISSING
+    fold: int | None = MISSING
     languages: Any = MISSING
     ckpt_path: str | None = MISSING
     weights: str | None = MISSING
     window: Window = MISSING
     tagging: Tags = MISSING
     decoding: Decoding = MISSING
+    report: Report | None = MISSING
     run_dir: str = MISSING
     run_name: str = MISSING
     run_group: str = MISSING
+    strategy: str | None = None
     hpo: Hpo | None = None
     tuned: Any = None
 
@@ -157,6 +176,8 @@ class Predict:
     output: str = MISSING
     formats: Any = MISSING
     overwrite: bool = MISSING
+    gold: str | None = MISSING
+    report: PredictionReport | None = MISSING
     batch_size: int = MISSING
     workers: int | None = MISSING
     precision: str = MISSING

@@ -119,26 +119,22 @@ class Store:
 
     def tokenized(self, number: int) -> Tokenized:
         """A whole document with text, gold spans, tokens and tags."""
+        first, end = self._array("index")[number : number + 2, 0].tolist()
+        ids, starts, ends, tags = (
+            np.array(self._array(name)[first:end]) for name in ("ids", "starts", "ends", "tags")
+        )
+        return Tokenized(self.document(number), ids, starts, ends, tags.T)
+
+    def document(self, number: int) -> Document:
+        """A document with text and gold spans."""
         entry = self.entries[number]
-        (token, byte, mention), (token_end, byte_end, mention_end) = self._array("index")[
-            number : number + 2
-        ].tolist()
-        text = self._decoded(byte, byte_end)
+        first, end = self._array("index")[number : number + 2, 2].tolist()
         spans = tuple(
             Span(start, end, self.labels[label])
-            for start, end, label in self._array("spans")[mention:mention_end].tolist()
+            for start, end, label in self._array("spans")[first:end].tolist()
         )
-        ids, starts, ends, tags = (
-            np.array(self._array(name)[token:token_end])
-            for name in ("ids", "starts", "ends", "tags")
-        )
-        return Tokenized(
-            Document(entry.id, text, spans, entry.language, entry.annotated, entry.case),
-            ids,
-            starts,
-            ends,
-            tags.T,
-        )
+        text = self.text(number)
+        return Document(entry.id, text, spans, entry.language, entry.annotated, entry.case)
 
     def text(self, number: int) -> str:
         """The text of a document."""

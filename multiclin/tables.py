@@ -1,19 +1,39 @@
-"""One table in three dresses: aligned text for the console, Markdown, HTML.
+"""One table in four dresses: aligned text for the console, Markdown, LaTeX, HTML.
 
 A table is rows of cells, already formatted; numbers stand on the right. A column holds numbers if
-all of its cells below the heading are numbers, or empty, or a dash.
+all of its cells below the heading are numbers, or empty, or a dash; a range (`0.43 to 0.49`) is one
+too, and so is a bound (`< 0.0001`).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any
 
 Table = Sequence[Sequence[str]]
 """Rows of cells, the first one the heading; all of one length."""
 
-_NUMBER = re.compile(r"|[-–]|[-+±]?[\d.,]+(e[-+]?\d+)?%?( ± [\d.]+)?")
+_NUMBER = re.compile(r"|[-–]|(< )?[-+±]?[\d.,]+(e[-+]?\d+)?%?( (±|to) [-+]?[\d.]+)?( \(\d+\))?")
+
+_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "±": r"$\pm$",
+        # At the head of a row they would be arguments of the \\ before it.
+        "[": "{[}",
+        "*": "{*}",
+        **{char: f"\\{char}" for char in "&%$#_{}"},
+    }
+)
+
+_SIGN = re.compile(r"(?<!\w)-(?=\d)")
+"""A minus, not the one in an exponent."""
 
 
 def numeric_columns(table: Table) -> list[bool]:
@@ -49,6 +69,33 @@ def as_markdown(table: Table) -> str:
     return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
 
 
+def as_latex(table: Table) -> str:
+    r"""A table for a paper, for the package booktabs; cells are text, never commands.
+
+    Example:
+        >>> print(as_latex([["system", "b - a"], ["mr_bert", "-0.02"]]))
+        \begin{tabular}{lr}
+        \toprule
+        system & b - a \\
+        \midrule
+        mr\_bert & $-$0.02 \\
+        \bottomrule
+        \end{tabular}
+    """
+    numeric = numeric_columns(table)
+    rows = [
+        " & ".join(
+            _SIGN.sub("$-$", cell.translate(_LATEX)) if right else cell.translate(_LATEX)
+            for cell, right in zip(row, numeric, strict=True)
+        )
+        + r" \\"
+        for row in table
+    ]
+    columns = "".join("r" if right else "l" for right in numeric)
+    lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rows[0], r"\midrule", *rows[1:]]
+    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
+
+
 def as_html(table: Table) -> str:
     """A table for a page, numbers in cells of the class `number`."""
     kinds = [' class="number"' if right else "" for right in numeric_columns(table)]
@@ -61,3 +108,20 @@ def as_html(table: Table) -> str:
         for row, tag in zip(table, ["th", *["td"] * (len(table) - 1)], strict=True)
     ]
     return f'<div class="wide"><table>{"".join(lines)}</table></div>'
+
+
+def flat_rows(facts: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
+    """Nested facts as rows of a dotted name and a value.
+
+    Example:
+        >>> flat_rows({"data": {"languages": ["es", "it"]}})
+        [['data.languages', 'es, it']]
+    """
+    rows: list[list[str]] = []
+    for key, value in facts.items():
+        if isinstance(value, Mapping):
+            rows += flat_rows(value, f"{prefix}{key}.")
+        else:
+            said = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            rows.append([f"{prefix}{key}", said])
+    return rows

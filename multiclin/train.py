@@ -14,7 +14,7 @@ import logging
 import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from importlib.metadata import version
 from pathlib import Path
@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -29,13 +31,14 @@ from multiclin import __version__
 from multiclin.assembly import make_module, open_corpus, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
-from multiclin.continuing import find_checkpoint, run_folder
+from multiclin.continuing import find_checkpoint, keep_config, run_folder
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
 from multiclin.errors import OutOfMemoryError
+from multiclin.files import read_text
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
-from multiclin.report import ceiling_table, model_card, score_table, write_report
+from multiclin.report import ceiling_table, model_card, score_table
 from multiclin.running import (
     children_ended,
     close_loggers,
@@ -77,9 +80,13 @@ def train(config: DictConfig) -> float | None:
 def train_once(config: DictConfig) -> float | None:
     """Train with the batch as it is configured."""
     resumed = find_checkpoint(config)
-    config.run_dir = str(run_folder(config, resumed))
+    folder = run_folder(config, resumed)
+    keep_config(config, folder)
+    config.run_dir = str(folder)
     pl.seed_everything(config.seed, workers=True, verbose=False)
     search = trial_of(config)
+    if config.report and config.report.native:
+        read_text(Path(config.report.native))  # Told now if it is not there.
     corpus = open_corpus(config)
     data = open_data(config, corpus)
     if search:
@@ -184,13 +191,18 @@ def shown(config: DictConfig) -> dict[str, Any]:
     return plain
 
 
+def is_sweep() -> bool:
+    """Whether this run is one of several that one command makes."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
 @contextmanager
 def stop_explained(config: DictConfig) -> Iterator[None]:
     """On Ctrl-C say how to go on (Lightning saves, then exits); in the end close the loggers."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
-        if config.hpo is None:  # A search says itself how to go on.
+        if config.hpo is None and not is_sweep():  # A search or sweep says itself how to go on.
             go_on = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
             log.warning("stopped; go on with the same command and %s", go_on)
         raise
@@ -231,12 +243,27 @@ def finish(
         about = provenance(config, data, metrics)
         module.model.about.update(about)
         save_bundle(module.model, folder / "model", model_card(module.model))
-        write_report(folder / "report.html", config.entity.name, scored, ceilings, about)
+        if config.report is not None:
+            report(config, data, scored)
         log.info("scores\n%s", score_table(scored))
         log.info("the run lies in %s (report.html, metrics.json, predictions/, model/)", folder)
         log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", folder)
     monitor = getattr(trainer.checkpoint_callback, "monitor", None)
     return metrics.get(monitor) if monitor else None
+
+
+def report(config: DictConfig, data: NerDataModule, scored: Mapping[str, Sequence[Scored]]) -> None:
+    """Keep what analyses need in the run's folder, and write its pages from there."""
+    from multiclin.analysis.evaluation import lexicon_of
+    from multiclin.analysis.report import report_run
+    from multiclin.analysis.sources import save, save_lexicon
+
+    folder = Path(config.run_dir)
+    for split, documents in scored.items():
+        save(folder, split, ((one.gold, one.predicted) for one in documents))
+    save_lexicon(folder, lexicon_of(map(data.store.document, data.split["train"])))
+    native = Path(config.report.native) if config.report.native else None
+    report_run(folder, native=native, texts=config.report.texts)
 
 
 def take_best(trainer: pl.Trainer, module: NerModule) -> None:
@@ -268,6 +295,8 @@ def provenance(
             "learning_rate": config.optim.learning_rate,
             "weight_decay": config.optim.weight_decay,
             "warmup_ratio": config.optim.warmup_ratio,
+            "fold": config.fold,
+            "strategy": config.strategy,
             "tuned": OmegaConf.to_container(config.tuned) if config.tuned else None,
         },
         "scores": {

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pytorch_lightning as pl
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
@@ -126,6 +126,7 @@ def test_batches_of_an_epoch_counted_by_hand() -> None:
     seed=st.integers(0, 2**32 - 1),
     epoch=st.integers(0, 9),
 )
+@example(windows=33, size=2, world=2, seed=0, epoch=0)  # One more than a pool.
 def test_every_window_once_per_epoch_over_all_processes(
     windows: int, size: int, world: int, seed: int, epoch: int
 ) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import InstantiationException
+from hydra.errors import ConfigCompositionException, InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from yaml import safe_load
 
 from multiclin.config import CONF_DIR, EXECUTION_WHITELIST, register
 from multiclin.mistakes import settings
+from multiclin.sweeps import Summary
 
 COMMANDS = {
     "train": ["data.root=corpus"],
@@ -52,7 +53,7 @@ def composed(command: str, *overrides: str) -> DictConfig:
     with initialize_config_dir(str(CONF_DIR)):
         words = [*COMMANDS[command], *overrides]
         config = compose(command, words, return_hydra_config=True)
-    config.hydra.runtime.output_dir = "run"
+    config.hydra.runtime.output_dir, config.hydra.job.num = "run", 0
     HydraConfig.instance().set_config(config)
     return config
 
@@ -151,7 +152,11 @@ def test_names_of_checkpoints_hold_no_equals_sign(choice: str) -> None:
             assert "=" not in node["dirpath"]
 
 
-@pytest.mark.parametrize("choice", [c for _, c in CHOICES if c.startswith(("tuned", "exp"))])
+GLOBAL = ("tuned", "strategy", "experiment")
+SWEPT = "hydra.sweeper.params."  # Whose keys are those of other settings.
+
+
+@pytest.mark.parametrize("choice", [c for _, c in CHOICES if c.startswith(GLOBAL)])
 def test_a_config_of_the_whole_adds_no_setting(choice: str) -> None:
     """It lies at the root of the config, where a slip in a key would change nothing."""
     text = (CONF_DIR / f"{choice.replace('=', '/')}.yaml").read_text("utf-8")
@@ -159,7 +164,8 @@ def test_a_config_of_the_whole_adds_no_setting(choice: str) -> None:
     before, after = composed("train"), composed("train", choice)
     own = {key: value for key, value in (safe_load(text) or {}).items() if key != "defaults"}
     for key, _ in settings(OmegaConf.create(own)):
-        assert OmegaConf.select(before, key, default=after) is not after, key
+        there = OmegaConf.select(before, key.removeprefix(SWEPT), default=after)
+        assert there is not after, key
 
 
 TABLE_1 = {
@@ -170,21 +176,21 @@ TABLE_1 = {
 """The paper's Table 1: learning rate, epochs, batch size."""
 
 TABLE_2 = {
-    "table2_es_multilingual": ("BSC-LT/MrBERT-es", "all"),
-    "table2_biomed_spanish": ("BSC-LT/MrBERT-biomed", "es"),
-    "table2_biomed_multilingual": ("BSC-LT/MrBERT-biomed", "all"),
+    "es_multilingual": ("BSC-LT/MrBERT-es", "all"),
+    "biomed_spanish": ("BSC-LT/MrBERT-biomed", "es"),
+    "biomed_multilingual": ("BSC-LT/MrBERT-biomed", "all"),
 }
 """The paper's Table 2: encoder and languages of its three strategies."""
 
 
-def paper_facts(config: dict[str, Any]) -> tuple[Any, ...]:
+def paper_facts(config: DictConfig | dict[str, Any]) -> tuple[Any, ...]:
     """What the paper's section 2 fixes for every run: windows, tags, head, post-processing."""
     window, decoding = config["window"], config["decoding"]
     scheme, head = config["tagging"]["scheme"], config["head"]["name"]
     return window["size"], window["overlap"], scheme, head, decoding["snapping"]
 
 
-def tuned(config: dict[str, Any]) -> tuple[float, int, int]:
+def tuned(config: DictConfig | dict[str, Any]) -> tuple[float, int, int]:
     optim, trainer, data = config["optim"], config["trainer"], config["data"]
     return optim["learning_rate"], trainer["max_epochs"], data["batch_size"]
 
@@ -197,23 +203,76 @@ def test_the_submitted_systems_are_those_of_table_1(entity: str) -> None:
     assert paper_facts(config) == (512, 128, "bio", "linear", "paper")
     assert config["entity"]["labels"] == {entity: entity.upper()}
     assert config["model"]["encoder"] == "BSC-LT/MrBERT-biomed"
-    assert config["languages"] == "all"
+    assert (config["languages"], config["strategy"]) == ("all", "biomed_multilingual")
+
+
+def cell(strategy: str, entity: str, *overrides: str) -> DictConfig:
+    """The config of one of the nine jobs of `-m experiment=table2`."""
+    words = [f"strategy={strategy}", f"entity={entity}", "experiment=table2", *overrides]
+    return composed("train", *words)
 
 
 @pytest.mark.parametrize("entity", TABLE_1)
-@pytest.mark.parametrize("name", TABLE_2)
-def test_the_strategies_are_those_of_table_2(name: str, entity: str) -> None:
-    config = resolved("train", f"experiment={name}", f"entity={entity}", f"tuned={entity}")
-    encoder, languages = TABLE_2[name]
-    assert (config["model"]["encoder"], config["languages"]) == (encoder, languages)
+@pytest.mark.parametrize("strategy", TABLE_2)
+def test_the_cells_are_those_of_table_2(strategy: str, entity: str) -> None:
+    config = cell(strategy, entity)
+    assert (config.model.encoder, config.languages) == TABLE_2[strategy]
+    assert (config.strategy, config.entity.name) == (strategy, entity)
     assert tuned(config) == TABLE_1[entity]
     assert paper_facts(config) == (512, 128, "bio", "linear", "paper")
-    assert config["entity"]["name"] == entity
+
+
+def test_table_2_sweeps_over_its_cells() -> None:
+    params = composed("train", "experiment=table2").hydra.sweeper.params
+    assert params == {"strategy": ",".join(TABLE_2), "entity": ",".join(TABLE_1)}
+
+
+def test_the_command_line_beats_table_2() -> None:
+    words = ["model=tiny", "optim.learning_rate=2e-3", "trainer.max_epochs=2", "data=sample"]
+    for strategy, (_, languages) in TABLE_2.items():
+        config = cell(strategy, "symptom", *words)
+        assert tuned(config) == (2e-3, 2, 4)
+        assert (config.model.name, config.model.encoder) == ("tiny", None)
+        assert config.languages == languages
+    assert tuned(cell("biomed_spanish", "disease", "tuned=default")) == (5e-5, 6, 8)
+
+
+def test_each_run_of_table_2_has_a_folder_of_its_own() -> None:
+    es, biomed = ("es_multilingual", "disease"), ("biomed_spanish", "symptom")
+    cells = [cell(*es), cell(*biomed), cell(*es, "seed=14"), cell(*es, "seed=14", "fold=0")]
+    assert {one.hydra.sweep.dir for one in cells} == {"outputs/table2"}
+    assert [one.hydra.sweep.subdir for one in cells] == [
+        "es_multilingual-disease-13",
+        "biomed_spanish-symptom-13",
+        "es_multilingual-disease-14",
+        "es_multilingual-disease-14-fold0",
+    ]
+
+
+def test_a_search_of_table_2_is_refused() -> None:
+    """Its nine cells would be drawn as if they were one more parameter."""
+    with pytest.raises(ConfigCompositionException, match="sweeper"):
+        composed("train", "hpo=optuna", "experiment=table2")
+
+
+def test_the_name_of_a_run_tells_its_fold() -> None:
+    assert resolved("train")["run_name"] == "disease-mrbert_biomed-13"
+    assert resolved("train", "fold=0")["run_name"] == "disease-mrbert_biomed-13-fold0"
+
+
+def test_callbacks_of_hydra_are_admitted() -> None:
+    callbacks = composed("train").hydra.callbacks
+    assert [type(make(node)) for node in callbacks.values()] == [Summary]
+
+
+def make(node: DictConfig) -> object:
+    return instantiate(node, _execution_whitelist_=EXECUTION_WHITELIST)
 
 
 def test_every_experiment_is_known_here() -> None:
     papers = {f"paper_{entity}" for entity in TABLE_1}
-    assert set(options("experiment")) == {*papers, *TABLE_2, "quickstart"}
+    assert set(options("experiment")) == {*papers, "table2", "quickstart"}
+    assert set(options("strategy")) == set(TABLE_2)
 
 
 def test_the_command_line_beats_an_experiment() -> None:

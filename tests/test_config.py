@@ -42,6 +42,10 @@ FILES = {
         "defaults:\n  - override /entity: symptom\n"
         "optim:\n  learning_rate: 1.0e-2\n"
     ),
+    "experiment/table.yaml": (
+        "# @package _global_\n"
+        "hydra:\n  sweeper:\n    params: {entity: 'disease,symptom', seed: '1,2'}\n"
+    ),
 }
 
 Run = Callable[..., list[DictConfig]]
@@ -101,6 +105,36 @@ def test_multirun_runs_one_job_per_combination(run_toy: Run) -> None:
     configs = run_toy("--multirun", "data.root=here", "entity=disease,symptom", "seed=1,2")
     found = [(config.entity.name, config.seed) for config in configs]
     assert found == [("disease", 1), ("disease", 2), ("symptom", 1), ("symptom", 2)]
+
+
+def test_an_experiment_can_be_a_sweep(run_toy: Run) -> None:
+    configs = run_toy("-m", "data.root=here", "experiment=table", "seed=3,4")
+    found = [(config.entity.name, config.seed) for config in configs]
+    assert found == [("disease", 3), ("disease", 4), ("symptom", 3), ("symptom", 4)]
+
+
+def test_a_sweep_in_a_single_run_is_a_mistake(
+    run_toy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["data.root=here", "experiment=table", "seed=3"]
+    monkeypatch.setattr(sys, "argv", ["multiclin", "train", *words])
+    assert mistake(run_toy, *words).splitlines() == [
+        "this config sweeps over entity, and a single run has one value of each",
+        "hint: add -m: multiclin train -m data.root=here experiment=table seed=3; "
+        "or give entity=... for one run",
+    ]
+
+
+def test_one_job_of_a_sweep_can_run_alone(run_toy: Run) -> None:
+    """As the further processes of a DDP job do."""
+    (config,) = run_toy("data.root=here", "experiment=table", "seed=3", "entity=symptom")
+    assert (config.entity.name, config.seed) == ("symptom", 3)
+
+
+@pytest.mark.parametrize(("fold", "name"), [(0, "run-fold0"), (None, "run")])
+def test_a_suffix_is_there_where_its_value_is(fold: int | None, name: str) -> None:
+    config = OmegaConf.create({"fold": fold, "name": "run${suffix:-fold,${fold}}"})
+    assert config.name == name
 
 
 def test_a_task_sees_the_users_own_command_line(

@@ -13,91 +13,13 @@ import pytorch_lightning as pl
 
 from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule, Splitting, share_out, vocabulary
+from multiclin.datamodule import Loading, NerDataModule, vocabulary
 from multiclin.errors import CorpusError
-from multiclin.store import Entry, Store
+from multiclin.splitting import Splitting
+from multiclin.store import Store
 from tests.toy_models import CASES, marked, toy_model, toy_set
 
 LABELS = {"disease": "DISEASE"}
-
-
-def entries(*sets: str, cases: Iterable[int] = range(1, 5)) -> list[Entry]:
-    """Cases of some sets, written as `es/train`; case 1 of `train` is one case in all languages."""
-    return [
-        Entry(f"{language}-{split}-{case}", language, f"{split}-{case}", split, frozenset())
-        for language, _, split in (name.partition("/") for name in sets)
-        for case in cases
-    ]
-
-
-def shared(found: list[Entry], splitting: Splitting) -> dict[str, list[str]]:
-    """`share_out` by ids."""
-    return {
-        side: [found[number].id for number in numbers]
-        for side, numbers in share_out(found, splitting).items()
-    }
-
-
-def test_a_share_of_the_spanish_cases_validates_and_their_translations_are_unused() -> None:
-    found = entries("es/train", "it/train", "es/test", "it/test", cases=range(1, 11))
-    sides = shared(found, Splitting(share=0.2))
-    validation = sides["validation"]
-    assert [id.split("-")[0] for id in validation] == ["es", "es"]
-    cases = {id.rsplit("-")[-1] for id in validation}
-    assert sides["train"] == [
-        f"{language}-train-{case}"
-        for language in ("es", "it")
-        for case in range(1, 11)
-        if str(case) not in cases
-    ]
-    assert sides["test"] == [f"es-test-{case}" for case in range(1, 11)]
-
-
-def test_translations_of_validation_cases_can_be_kept() -> None:
-    found = entries("es/train", "it/train")
-    sides = shared(found, Splitting(share=0.25, keep_translations=True))
-    assert (len(sides["validation"]), len(sides["train"])) == (1, 3 + 4)
-
-
-def test_validation_sets_of_the_release_are_preferred() -> None:
-    sides = shared(entries("es/train", "es/validation", "it/validation"), Splitting(share=0.5))
-    assert sides["train"] == ["es-train-1", "es-train-2", "es-train-3", "es-train-4"]
-    assert sides["validation"] == [f"es-validation-{case}" for case in range(1, 5)]
-
-
-def test_a_language_without_a_validation_set_gives_a_share_of_its_cases() -> None:
-    found = entries("es/train", "es/validation", "it/train")
-    splitting = Splitting(share=0.25, evaluate_on="all", keep_translations=True)
-    sides = shared(found, splitting)
-    assert [id.split("-")[:2] for id in sides["validation"]] == [["es", "validation"]] * 4 + [
-        ["it", "train"]
-    ]
-
-
-def test_validation_and_test_are_in_the_languages_asked_for() -> None:
-    found = entries("es/train", "it/train", "es/test", "it/test", "es/validation", "it/validation")
-    sides = shared(found, Splitting(evaluate_on=["it"]))
-    assert {id.split("-")[0] for id in sides["validation"] + sides["test"]} == {"it"}
-    assert {id.split("-")[0] for id in sides["train"]} == {"es", "it"}
-
-
-def test_a_share_of_zero_trains_on_everything() -> None:
-    sides = shared(entries("es/train", "es/test"), Splitting(share=0))
-    assert [len(sides[name]) for name in ("train", "validation", "test")] == [4, 0, 4]
-
-
-def test_listed_documents_validate_instead(tmp_path: Path) -> None:
-    (tmp_path / "ids").write_text("# two cases\nes-train-2\nes-train-4\n")
-    found = entries("es/train", "it/train", "es/validation", "es/test")
-    sides = shared(found, Splitting(ids=tmp_path / "ids"))
-    assert sides["validation"] == ["es-train-2", "es-train-4"]
-    assert sides["train"] == ["es-train-1", "es-train-3", "it-train-1", "it-train-3"]
-    assert len(sides["test"]) == 4
-
-
-def test_a_corpus_without_training_cases_in_the_evaluation_language_has_no_validation() -> None:
-    sides = shared(entries("it/train", "es/test"), Splitting(share=0.5))
-    assert (len(sides["train"]), sides["validation"], len(sides["test"])) == (4, [], 4)
 
 
 @pytest.fixture(scope="module")
@@ -249,6 +171,14 @@ def test_a_vocabulary_is_learned_from_the_training_texts_once(root: Path, tmp_pa
     assert len([path for path in cache.iterdir() if path.is_dir()]) == 1
     ids.write_text("MultiClinNER-es-train-disease-0003\n")  # only this one has an `R`
     assert unknown() == ["R"]
+
+
+def test_every_fold_has_its_own_vocabulary_and_ceilings(root: Path, tmp_path: Path) -> None:
+    for fold in (0, 1, 0):
+        vocabulary(Corpus(root, LABELS), Splitting(fold=fold, folds=3), 200, tmp_path / "words")
+        opened(root, tmp_path / "store", Splitting(fold=fold, folds=3)).ceilings()
+    assert len([path for path in (tmp_path / "words").iterdir() if path.is_dir()]) == 2
+    assert len(list((tmp_path / "store").rglob("ceiling-*.json"))) == 2
 
 
 def test_a_list_of_ids_that_is_not_there_is_named(root: Path, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ DOCUMENTS = (
     ["windows"],
     ["scoring"],
 )
+ANALYSIS = (["figures"], ["analysis"])
 MODEL = (
     ["encoder"],
     ["store"],
@@ -35,12 +36,13 @@ MODEL = (
     ["optimization"],
     ["bundle"],
 )
-LIGHTNING = (["datamodule"], ["module"], ["callbacks"], ["report"])
+LIGHTNING = (["splitting"], ["datamodule"], ["module"], ["callbacks"], ["report"])
 COMMANDS = (
     ["mistakes"],
     ["option_files"],
     ["schema"],
     ["config"],
+    ["sweeps"],
     ["running"],
     ["assembly"],
     ["continuing"],
@@ -53,10 +55,11 @@ COMMANDS = (
 
 ORDER = {
     room: place
-    for place, rooms in enumerate((*DOCUMENTS, *MODEL, *LIGHTNING, *COMMANDS))
+    for place, rooms in enumerate((*DOCUMENTS, *ANALYSIS, *MODEL, *LIGHTNING, *COMMANDS))
     for room in rooms
 }
 ABOVE_TORCH = {room for rooms in DOCUMENTS for room in rooms}
+WITHOUT_TORCH = {room for rooms in ANALYSIS for room in rooms}
 # What a room may not need in order to be imported; a function may import it when it is called.
 HEAVY = {"torch", "transformers", "pytorch_lightning", "lightning", "hydra", "omegaconf", "pandas"}
 
@@ -109,6 +112,14 @@ def test_rooms_above_the_line_are_light(path: Path) -> None:
         return
     for line, name in at_import_time(ast.parse(path.read_text(encoding="utf-8"))):
         assert name.partition(".")[0] not in HEAVY, f"{path}:{line}: {name} is too heavy here"
+
+
+@pytest.mark.parametrize("path", ROOMS, ids=NAMES)
+def test_analyses_need_no_model(path: Path) -> None:
+    if room_of(path) not in WITHOUT_TORCH:
+        return
+    for line, name in imported_names(ast.parse(path.read_text(encoding="utf-8"))):
+        assert name.partition(".")[0] not in HEAVY - {"pandas"}, f"{path}:{line}: {name}"
 
 
 def test_evaluate_needs_no_model() -> None:

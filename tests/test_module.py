@@ -17,13 +17,14 @@ from multiclin.bundle import load_model, save_bundle
 from multiclin.callbacks import PredictionWriter
 from multiclin.corpus.source import Corpus
 from multiclin.corpus.tsv import Row, read_rows, rows_from_documents
-from multiclin.datamodule import Loading, NerDataModule, Splitting
+from multiclin.datamodule import Loading, NerDataModule
 from multiclin.document import Document, Span
 from multiclin.module import NerModule
 from multiclin.optimization import linear_schedule
 from multiclin.output import Spool, write_predictions
 from multiclin.scoring.counts import Counts
 from multiclin.scoring.official import official
+from multiclin.splitting import Splitting
 from tests.test_bundle import emissions
 from tests.toy_models import toy_model, toy_set
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 
 from multiclin.ceiling import Ceiling
 from multiclin.document import Document, Span
@@ -12,7 +11,6 @@ from multiclin.report import (
     ceiling_rows,
     model_card,
     score_rows,
-    write_report,
 )
 from multiclin.scoring.counts import Counts
 from multiclin.scoring.official import score_mentions
@@ -47,18 +45,6 @@ def test_ceilings_stand_by_reason() -> None:
     assert ceiling_rows({"train": {"es": one}})[1] == (
         ["train", "es", "10", "2", "0", "0", "0", "1", "0.8889", "0.8000", "0.8421"]
     )
-
-
-def test_the_page_stands_alone_and_holds_no_text_of_a_document(tmp_path: Path) -> None:
-    path = tmp_path / "report.html"
-    documents = {"test": [scored("a", "es", 2)]}
-    write_report(path, "a<b", documents, {}, {"encoder": "<script>", "data": {"digest": "d"}})
-    page = path.read_text("utf-8")
-    assert "a&lt;b" in page
-    assert "&lt;script&gt;" in page
-    assert "data.digest" in page
-    assert "a b c" not in page
-    assert "://" not in page
 
 
 def test_the_model_card_names_labels_and_scores() -> None:

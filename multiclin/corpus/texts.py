@@ -22,6 +22,9 @@ from multiclin.document import Document
 from multiclin.errors import CorpusError, Problem
 from multiclin.files import read_text
 
+UNKNOWN: Final = "unknown"
+
+_LANGUAGE: Final = re.compile(r"(?:MultiClinNER-)?([a-z]{2})-")
 _DOCUMENT: Final = re.compile(r"MultiClinNER-[^-]+-(.+)-[^-]+-(\d+)")
 
 
@@ -68,6 +71,16 @@ def case_of(id: str) -> str:
     """
     match = _DOCUMENT.fullmatch(id)
     return "-".join(match.groups()) if match else id
+
+
+def language_of(document: str) -> str:
+    """The language code at the head of a document's name, else `unknown`.
+
+    Example:
+        `MultiClinNER-cz-test-disease-0001` -> `cz`; `es-S0004-06142005000700014-1` -> `es`.
+    """
+    match = _LANGUAGE.match(document)
+    return match.group(1) if match else UNKNOWN
 
 
 def find_texts(path: Path) -> dict[str, Path]:

@@ -31,6 +31,8 @@ from optuna.distributions import BaseDistribution
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 
+from multiclin.analysis.folders import REPEATS
+from multiclin.errors import ConfigError
 from multiclin.hpo.loop import StudyLoop
 from multiclin.mistakes import mistake
 
@@ -107,6 +109,11 @@ class Search(OptunaSweeperImpl):
             [str(one.input_line) for one in overrides if one not in swept]
         )
         self.space = {key: values for key, values in space.items() if key not in fixed}
+        if repeated := sorted(self.space.keys() & REPEATS):
+            raise ConfigError(
+                f"{', '.join(repeated)} would be a parameter of the search, and the luckiest value "
+                "would win; give one, and train the best again with hpo.confirm"
+            )
         settled = [str(one.input_line) for one in overrides if not one.is_sweep_override()]
         choices = [
             [f"{one.get_key_element()}={choice}" for choice in one.sweep_string_iterator()]

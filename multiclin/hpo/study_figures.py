@@ -1,16 +1,14 @@
 """The figures of a search: optuna.visualization, dressed for a page that is light or dark.
 
 Optuna draws; what is changed here is what its users stumble over: dotted names of parameters,
-steps instead of epochs, pruned trials that look like all others, colours that vanish on a dark
-page. Colours are chosen to stand on both backgrounds; text takes its colour from the page's CSS.
-Where a figure would say nothing, a sentence stands in its place.
+steps instead of epochs, pruned trials that look like all others. Where a figure would say nothing,
+a sentence stands in its place.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from math import isfinite
-from typing import Any, NamedTuple
 
 import optuna
 from optuna import Study
@@ -28,28 +26,12 @@ from optuna.visualization import (
 )
 from plotly.colors import sample_colorscale  # type: ignore[import-untyped]
 
+from multiclin.figures import BLUE, GREEN, GREY, ORANGE, RED, Section, dressed, whole_axis
 from multiclin.hpo.study import EPOCH
 from multiclin.hpo.summary import headings, parameter_names
 
-Figure = Any  # plotly.graph_objects.Figure; plotly has no types.
-
-BLUE, GREY, ORANGE, RED, GREEN = "#3b82f6", "#909090", "#e08a1e", "#dc4c3f", "#2fa36b"
 COLOR_SCALE = [[0.0, "#b0b0b0"], [1.0, BLUE]]
 STATE_COLORS = {"complete": BLUE, "pruned": GREY, "failed": RED, "running": GREEN, "waiting": GREY}
-
-
-class Section(NamedTuple):
-    """A part of the page.
-
-    Attributes:
-        title: Its heading.
-        about: How to read the figures, or why there are none.
-        figures: Plotly figures.
-    """
-
-    title: str
-    about: str
-    figures: list[Figure]
 
 
 def sections(study: Study, objective: str) -> Iterator[Section]:
@@ -94,42 +76,18 @@ def _complete(study: Study) -> list[FrozenTrial]:
     return [trial for trial in trials if trial.value is not None and isfinite(trial.value)]
 
 
-def _dressed(figure: Figure, height: int = 360) -> Figure:
-    """The look of every figure: see-through, its legend above, no title of its own."""
-    grid = {"gridcolor": "rgba(128,128,128,.25)", "zeroline": False, "automargin": True}
-    return figure.update_layout(
-        template={},
-        title=None,
-        height=height,
-        width=None,
-        paper_bgcolor="rgba(0,0,0,0)",
-        plot_bgcolor="rgba(0,0,0,0)",
-        font={"family": "system-ui, sans-serif", "size": 13},
-        margin={"l": 64, "r": 16, "t": 32, "b": 48},
-        legend={"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
-        hoverlabel={"align": "left"},
-    ).update_layout(xaxis=grid, yaxis=grid)
-
-
-def _whole(first: int, last: int) -> dict[str, Any]:
-    """An axis of whole numbers with at most about ten ticks, all of them whole."""
-    margin = max(0.5, 0.03 * (last - first))
-    steps = -(-(last - first + 1) // 10)
-    return {"range": [first - margin, last + margin], "dtick": steps, "tick0": first}
-
-
 def _history(study: Study, objective: str) -> Section:
     title = "History"
     if not _complete(study):
         return Section(title, "No trial is complete.", [])
-    figure = _dressed(plot_optimization_history(study, target_name=objective))
+    figure = dressed(plot_optimization_history(study, target_name=objective))
     values, best, *_ = figure.data
     values.update(name="complete trial", marker={"color": BLUE, "size": 8})
     best.update(name="best so far", line={"color": ORANGE, "shape": "hv"})
     values.hovertemplate = "trial %{x}: %{y:.4f}<extra></extra>"
     best.hovertemplate = "best until trial %{x}: %{y:.4f}<extra></extra>"
     figure.data = (values, best)
-    figure.update_layout(xaxis={"title": "trial", **_whole(0, len(study.trials) - 1)})
+    figure.update_layout(xaxis={"title": "trial", **whole_axis(0, len(study.trials) - 1)})
     return Section(title, "Complete trials, and the best value until each.", [figure])
 
 
@@ -140,7 +98,7 @@ def _intermediate(study: Study, objective: str) -> Section:
     trials = [trial for trial in trials if trial.intermediate_values]
     if not trials:
         return Section(title, "No trial has been validated.", [])
-    figure = _dressed(plot_intermediate_values(study))
+    figure = dressed(plot_intermediate_values(study))
     legend: set[str] = set()
     for trial, line in zip(trials, figure.data, strict=True):  # Optuna draws them in this order.
         state = trial.state.name.lower()
@@ -174,7 +132,7 @@ def _parallel(study: Study, objective: str) -> Section:
     complete = _complete(study)
     if len(complete) < 2:
         return Section(title, _TOO_FEW, [])
-    figure = _dressed(plot_parallel_coordinate(study, target_name=objective), height=420)
+    figure = dressed(plot_parallel_coordinate(study, target_name=objective), height=420)
     figure.data = figure.data[:-1]  # The colour bar: the first axis says it already.
     for line in figure.data:
         share = line.y[0] if study.direction is StudyDirection.MAXIMIZE else 1 - line.y[0]
@@ -192,7 +150,8 @@ def _parallel(study: Study, objective: str) -> Section:
     names = [objective, *sorted(parameter_names(complete))]
     words = [name.replace(" ", "<br>") for name in names]
     figure.update_layout(xaxis={"ticktext": words, "showgrid": False}, margin={"t": 24, "b": 72})
-    return Section(title, "Each line is a complete trial; the bluer, the better.", [figure])
+    about = "Each line is a complete trial; the bluer, the better."
+    return Section(title, about, [figure], "wide")
 
 
 def _importances(study: Study, objective: str) -> Section:
@@ -211,7 +170,7 @@ def _importances(study: Study, objective: str) -> Section:
     if not figure.data:
         return Section(title, "No parameter is common to all complete trials.", [])
     bars = len(figure.data[0].y)
-    figure = _dressed(figure, height=120 + 32 * bars)
+    figure = dressed(figure, height=120 + 32 * bars)
     figure.update_traces(marker_color=BLUE)
     figure.update_layout(xaxis_title="share of the variance", yaxis_title=None, margin_r=48)
     about = f"fANOVA over {len(complete)} complete trials; of a few trials it is a hint at most."
@@ -225,7 +184,7 @@ def _slices(study: Study, objective: str) -> Section:
         return Section(title, _TOO_FEW, [])
     figures = []
     for name in parameter_names(complete):
-        figure = _dressed(plot_slice(study, [name], target_name=objective), height=280)
+        figure = dressed(plot_slice(study, [name], target_name=objective), height=280)
         figure.update_traces(
             marker={"colorscale": COLOR_SCALE, "showscale": False, "size": 8},
             # Optuna colours the points by the number of their trial.
@@ -235,9 +194,10 @@ def _slices(study: Study, objective: str) -> Section:
         figure.update_layout(xaxis_exponentformat="power")
         space = next(one.distributions[name] for one in complete if name in one.params)
         if isinstance(space, IntDistribution) and not space.log:
-            figure.update_layout(xaxis=_whole(space.low, space.high))
+            figure.update_layout(xaxis=whole_axis(space.low, space.high))
         figures.append(figure)
-    return Section(title, "Each point is a complete trial: grey the first, blue the last.", figures)
+    about = "Each point is a complete trial: grey the first, blue the last."
+    return Section(title, about, figures, "several")
 
 
 def _timeline(study: Study) -> Section:
@@ -245,12 +205,12 @@ def _timeline(study: Study) -> Section:
     trials = study.get_trials(deepcopy=False)
     if all(trial.datetime_start is None for trial in trials):
         return Section(title, "No trial has started.", [])
-    figure = _dressed(plot_timeline(study), height=160 + 14 * len(trials))
+    figure = dressed(plot_timeline(study), height=160 + 14 * len(trials))
     for bars in figure.data:
         state = "failed" if bars.name == "FAIL" else bars.name.lower()
         bars.update(name=state, marker_color=STATE_COLORS[state], text=None)
         bars.hovertemplate = f"trial %{{y}}, {state}<extra></extra>"
-    scale = _whole(0, len(trials) - 1)
+    scale = whole_axis(0, len(trials) - 1)
     scale["range"].reverse()  # The first trial at the top.
     figure.update_layout(xaxis_title=None, yaxis={"title": "trial", **scale})
     return Section(title, "When each trial ran.", [figure])

@@ -1,6 +1,5 @@
 """`report.html`: a search on one page.
 
-plotly.js stands in the page once (4.5 MB; the price of figures that answer the mouse offline).
 Nothing in it comes from a document, so it can leave the hospital. (Issue 3.)
 """
 
@@ -12,9 +11,9 @@ from pathlib import Path
 
 from optuna import Study
 from optuna.trial import FrozenTrial
-from plotly.offline import get_plotlyjs  # type: ignore[import-untyped]
 
-from multiclin.hpo.study_figures import Figure, Section, sections
+from multiclin.figures import STYLE, as_section, script
+from multiclin.hpo.study_figures import sections
 from multiclin.hpo.summary import (
     Confirmed,
     best_rows,
@@ -30,15 +29,8 @@ from multiclin.tables import as_html
 _STYLE = """
 dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.5rem; margin: 0 }
 dt { color: var(--soft) } dd { margin: 0; min-width: 0; overflow-wrap: anywhere }
-.wide > .plotly { min-width: 44rem }
-.slices { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(19rem, 100%), 1fr)) }
-.slices > * { min-width: 0 }
-.js-plotly-plot text { fill: var(--ink) !important }
-.js-plotly-plot .annotation .bg { fill: var(--paper) !important; fill-opacity: .8 !important }
-.js-plotly-plot .hovertext path { fill: var(--card) !important; stroke: var(--soft) !important }
 @media (max-width: 40rem) { dl { grid-template-columns: 1fr; gap: 0 } dd { margin-bottom: .5rem } }
 """
-_BEHAVIOUR = {"responsive": True, "displaylogo": False, "displayModeBar": False}
 
 
 def write_report(study: Study, path: Path, confirmed: Sequence[Confirmed] = ()) -> None:
@@ -60,9 +52,9 @@ def write_report(study: Study, path: Path, confirmed: Sequence[Confirmed] = ()) 
     if lines := failures(study):
         items = "".join(f"<li>{escape(line)}</li>" for line in lines)
         body += [f"<h2>Failures</h2><ul>{items}</ul>"]
-    body += [_section(section) for section in sections(study, objective)]
+    body += [as_section(section) for section in sections(study, objective)]
     title = f"Search: {study.study_name}"
-    write_page(path, title, "".join(body), style=_STYLE, script=get_plotlyjs())
+    write_page(path, title, "".join(body), style=STYLE + _STYLE, script=script())
 
 
 def _facts(study: Study, path: Path, confirmed: Sequence[Confirmed]) -> str:
@@ -103,23 +95,3 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{rest} s"
-
-
-def _section(section: Section) -> str:
-    frame = {"Slices": "slices", "Parallel coordinates": "wide"}.get(section.title, "")
-    name = section.title.lower().replace(" ", "-")
-    figures = "".join(
-        f'<div class="plotly">{_figure(figure, f"{name}-{place}")}</div>'
-        for place, figure in enumerate(section.figures)
-    )
-    return (
-        f"<h2>{escape(section.title)}</h2><p>{escape(section.about)}</p>"
-        f'<div class="{frame}">{figures}</div>'
-    )
-
-
-def _figure(figure: Figure, name: str) -> str:
-    html: str = figure.to_html(
-        full_html=False, include_plotlyjs=False, div_id=name, config=_BEHAVIOUR
-    )
-    return html

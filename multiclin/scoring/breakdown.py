@@ -8,18 +8,16 @@ published scorer does not compute this number; this definition is ours.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
+from multiclin.corpus.texts import language_of
 from multiclin.scoring.official import Score
 from multiclin.tables import as_text
 
-UNKNOWN = "unknown"
 NATIVE, TRANSLATED = "native", "translated"
-_LANGUAGE = re.compile(r"(?:MultiClinNER-)?([a-z]{2})-")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +58,6 @@ def document_macro_f1(scores: Iterable[Score]) -> float:
     """
     scored = [score.strict.f1 for score in scores if score.overlap.gold or score.overlap.predicted]
     return fmean(scored) if scored else 0.0
-
-
-def language_of(document: str) -> str:
-    """The language code at the head of a document's name, else `unknown`.
-
-    Example:
-        `MultiClinNER-cz-test-disease-0001` -> `cz`; `es-S0004-06142005000700014-1` -> `es`.
-    """
-    match = _LANGUAGE.match(document)
-    return match.group(1) if match else UNKNOWN
 
 
 def by_language(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from multiclin.corpus.texts import Texts, case_of, find_texts
+from multiclin.corpus.texts import Texts, case_of, find_texts, language_of
 from multiclin.document import Document
 from multiclin.errors import CorpusError, Problem
 
@@ -94,3 +94,9 @@ def test_lines_are_shared_out_and_bad_ones_told_once(tmp_path: Path) -> None:
     first, second = (list(Texts(path).read(part, 2)) for part in (0, 1))
     assert [one.id if isinstance(one, Document) else one.line for one in first] == ["a", 0, 3]
     assert second == [Document("b", ""), Document("c", "")]
+
+
+def test_the_language_is_at_the_head_of_the_name() -> None:
+    assert language_of("MultiClinNER-cz-test-disease-0001") == "cz"
+    assert language_of("es-S0004-06142005000700014-1") == "es"
+    assert language_of("caso_clinico_12") == "unknown"

@@ -12,7 +12,8 @@ import pytest
 from optuna import Study
 from optuna.trial import TrialState
 
-from multiclin.hpo.study_figures import Section, sections
+from multiclin.figures import Section
+from multiclin.hpo.study_figures import sections
 from multiclin.hpo.study_report import write_report
 from multiclin.hpo.summary import Confirmed
 from tests.hpo.studies import paper_study, study_of, trial

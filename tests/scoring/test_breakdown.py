@@ -6,7 +6,6 @@ from multiclin.scoring.breakdown import (
     by_subcorpus,
     document_macro_f1,
     format_table,
-    language_of,
 )
 from multiclin.scoring.official import Score, score_mentions
 
@@ -22,12 +21,6 @@ def test_macro_f1_is_the_mean_over_documents_with_gold_or_predictions() -> None:
 
 def test_macro_f1_of_no_documents_is_zero() -> None:
     assert document_macro_f1([EMPTY]) == 0.0
-
-
-def test_the_language_is_at_the_head_of_the_name() -> None:
-    assert language_of("MultiClinNER-cz-test-disease-0001") == "cz"
-    assert language_of("es-S0004-06142005000700014-1") == "es"
-    assert language_of("caso_clinico_12") == "unknown"
 
 
 def test_one_line_per_language() -> None:

@@ -1,0 +1,256 @@
+"""What the runs of a sweep scored, in one table: on the console at its end, and as `summary.md`.
+
+A run is its folder: `.hydra/` says what it was asked for, `metrics.json` what came of it. Columns
+are the settings that the command line gave and that differ between the runs. Runs that differ in
+seed or fold alone are one row: mean ± standard deviation of a sample (n - 1), and their number.
+
+All of it is read from files, so the table holds the runs of any launcher, on whatever machine, and
+all that earlier commands left in the same folder: seeds can be added to a sweep, and a sweep that
+was cut off can be completed. Trade-off: runs that ought not to be compared, in one folder, are
+compared; the settings that differ are columns then.
+
+Searches have a report of their own (`multiclin.hpo`).
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shlex
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from yaml import YAMLError
+
+from multiclin.analysis.folders import REPEATS
+from multiclin.config import command
+from multiclin.errors import ConfigError, MulticlinError
+from multiclin.files import atomic_write
+from multiclin.tables import as_markdown, as_text
+
+log = logging.getLogger(__name__)
+
+SCORES = ("val/strict_f1", "test/strict_f1", "val/seqeval_f1")
+SUMMARY = "summary.md"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A training run, finished or not.
+
+    Attributes:
+        folder: Where its files lie.
+        config: What it was configured as, interpolations as they are written.
+        choices: Chosen option by config group; None where none was.
+        overrides: What the command line asked of it, Hydra's own settings left out.
+        job: Its number in its sweep; 0 for a single run.
+        metrics: Scores by name, such as `val/strict_f1`; empty until the run is finished.
+    """
+
+    folder: Path
+    config: DictConfig
+    choices: Mapping[str, str | None]
+    overrides: Sequence[str]
+    job: int
+    metrics: Mapping[str, float]
+
+    @property
+    def given(self) -> list[str]:
+        """The groups and keys that the command line names."""
+        return [word.lstrip("+~").partition("=")[0] for word in self.overrides]
+
+    def setting(self, key: str) -> str:
+        """The option of a group, or the value of a key, as text; `-` where there is none.
+
+        Example:
+            >>> run.setting("entity"), run.setting("optim.learning_rate"), run.setting("fold")
+            ('disease', '0.0005', '-')
+        """
+        if key in self.choices:
+            return _as_text(self.choices[key])
+        return _as_text(OmegaConf.select(self.config, key, throw_on_resolution_failure=False))
+
+    @property
+    def again(self) -> str:
+        """The command that trains this run alone, into its folder; from its checkpoint, if any."""
+        words = [*self.overrides, f"hydra.run.dir={self.folder}"]
+        if (self.folder / "checkpoints" / "last.ckpt").is_file():
+            words.append("ckpt_path=last")
+        return f"python train.py {shlex.join(words)}"
+
+
+def read_run(folder: Path) -> Run:
+    """Read what a run was asked for and what it scored.
+
+    Raises:
+        ConfigError: The folder is none of a run, or its files are broken.
+    """
+    hydras = folder / ".hydra"
+    try:
+        config = OmegaConf.load(hydras / "config.yaml")
+        hydra = OmegaConf.load(hydras / "hydra.yaml").hydra
+        words = OmegaConf.load(hydras / "overrides.yaml")
+        path = folder / "metrics.json"
+        metrics = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    except FileNotFoundError as error:
+        raise ConfigError(f"{folder} is not the folder of a run: no {error.filename}") from error
+    except (OSError, ValueError, YAMLError) as error:
+        raise ConfigError(f"{folder}: cannot read its config or its scores: {error}") from error
+    assert isinstance(config, DictConfig)
+    overrides: Any = OmegaConf.to_container(words, resolve=False)
+    job = OmegaConf.select(hydra, "job.num") or 0
+    return Run(folder, config, hydra.runtime.choices, overrides, job, metrics)
+
+
+def find_runs(folder: Path) -> list[Run]:
+    """The training runs anywhere below a folder, in the order of their sweep, without trials."""
+    found = [read_run(path.parent.parent) for path in folder.rglob(".hydra/config.yaml")]
+    runs = [run for run in found if "entity" in run.config and run.config.get("hpo") is None]
+    return sorted(runs, key=lambda run: (run.job, run.folder))
+
+
+def summary(runs: Sequence[Path]) -> list[list[str]]:
+    """The scores of runs as the rows of a table, the first one its heading.
+
+    Example:
+        >>> print(as_text(summary(sorted(Path("outputs/table2").iterdir()))))
+        strategy        entity   runs    val/strict_f1   test/strict_f1   val/seqeval_f1
+        biomed_spanish  disease     2  0.7107 ± 0.0042  0.6913 ± 0.0061  0.7213 ± 0.0038
+
+    Args:
+        runs: Their folders, in the order in which settings shall stand in the rows.
+
+    Raises:
+        ConfigError: One of the folders is none of a run.
+    """
+    return _table([read_run(folder) for folder in runs])
+
+
+def _table(runs: Sequence[Run]) -> list[list[str]]:
+    keys = differing(runs)
+    names = [name for name in SCORES if any(name in run.metrics for run in runs)]
+    rows: defaultdict[tuple[str, ...], list[Mapping[str, float]]] = defaultdict(list)
+    for run in runs:
+        rows[tuple(run.setting(key) for key in keys)].append(run.metrics)
+    body = [
+        [
+            *chosen,
+            str(sum(map(bool, rows[chosen]))),
+            *(mean([one[name] for one in rows[chosen] if name in one]) for name in names),
+        ]
+        for chosen in _nested(list(rows))
+    ]
+    return [[*_headings(keys), "runs", *names], *body]
+
+
+def _nested(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """Rows as nested loops would give them, the values of each column as they first appear.
+
+    `a x, b x, a y` becomes `a x, a y, b x`: runs that were added later stand among the others.
+    """
+    columns = [list(dict.fromkeys(column)) for column in zip(*rows, strict=True)]
+
+    def places(row: tuple[str, ...]) -> list[int]:
+        return [column.index(cell) for column, cell in zip(columns, row, strict=True)]
+
+    return sorted(rows, key=places)
+
+
+def differing(runs: Sequence[Run]) -> list[str]:
+    """The groups and keys that were given to some run and differ between them, but repeats."""
+    given = dict.fromkeys(key for run in runs for key in run.given)
+    return [
+        key
+        for key in given
+        if key not in (*REPEATS, "ckpt_path") and len({run.setting(key) for run in runs}) > 1
+    ]
+
+
+def mean(values: Sequence[float]) -> str:
+    """`0.7107 ± 0.0042`: mean and deviation (n - 1); of one value that value, of none `-`."""
+    if not values:
+        return "-"
+    spread = f" ± {statistics.stdev(values):.4f}" if len(values) > 1 else ""
+    return f"{statistics.fmean(values):.4f}{spread}"
+
+
+class Summary(Callback):
+    """Tells of the jobs of a sweep of trainings: one that fails at once, the scores at the end.
+
+    Hydra calls it (`hydra.callbacks` in conf/train.yaml). In a search and in a single run it says
+    nothing.
+    """
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ANN401
+        """Say that a job has failed: its sweep goes on, and Hydra tells of the first one alone."""
+        error = job_return._return_value  # The property would raise it, and print a line.
+        if _is_sweep(config) and job_return.status is JobStatus.FAILED:
+            if isinstance(error, MulticlinError):
+                log.error("error: %s", error)
+            elif isinstance(error, Exception):
+                log.error("failed: %s: %s", type(error).__name__, error)
+
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
+        """Print the scores of all runs in the sweep's folder, and write them there."""
+        if _is_sweep(config):
+            try:
+                publish(Path(config.hydra.sweep.dir), command())
+            except MulticlinError as error:  # Hydra would make a warning of it.
+                log.warning("no table of the scores: %s", error)
+
+
+def publish(folder: Path, made_by: str) -> None:
+    """Print the scores of all runs below a folder, and write them there as `summary.md`.
+
+    Args:
+        folder: Of the sweep.
+        made_by: The command that trained the last of them.
+
+    Raises:
+        ConfigError: The files of a run are broken.
+        OutputError: The table cannot be written.
+    """
+    runs = find_runs(folder)
+    if not runs:
+        return
+    table, unfinished = _table(runs), [run for run in runs if not run.metrics]
+    with atomic_write(folder / SUMMARY, overwrite=True) as stream:
+        stream.write(f"# {folder}\n\nThe last command:\n\n    {made_by}\n\n")
+        stream.write(f"{as_markdown(table)}\n")
+        if unfinished:
+            stream.write("\nNot finished, with the command of each:\n\n")
+            stream.writelines(f"- {run.folder}\n\n      {run.again}\n\n" for run in unfinished)
+    if len(unfinished) < len(runs):
+        log.info("scores of all runs in %s (%s)\n%s", folder, SUMMARY, as_text(table))
+    if unfinished:
+        listed = "\n".join(str(run.folder) for run in unfinished)
+        log.warning("not finished (%s has the command of each)\n%s", folder / SUMMARY, listed)
+
+
+def _is_sweep(config: DictConfig) -> bool:
+    """Whether a config is that of a multirun, or of one of its jobs, and not of a search."""
+    return config.hydra.mode == RunMode.MULTIRUN and config.get("hpo") is None
+
+
+def _headings(keys: Sequence[str]) -> list[str]:
+    """The last parts of dotted keys, where they tell them apart."""
+    last = Counter(key.rpartition(".")[2] for key in keys)
+    return [short if last[short := key.rpartition(".")[2]] == 1 else key for key in keys]
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, ListConfig):
+        return ",".join(map(_as_text, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -96,13 +96,24 @@ def as_latex(table: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"])
 
 
-def as_html(table: Table) -> str:
-    """A table for a page, numbers in cells of the class `number`."""
+def as_html(table: Table, links: Mapping[str, str] | None = None) -> str:
+    """A table for a page, numbers in cells of the class `number`.
+
+    Args:
+        table: The table.
+        links: Where a cell with this text leads.
+    """
     kinds = [' class="number"' if right else "" for right in numeric_columns(table)]
+    leads = links or {}
+
+    def shown(cell: str) -> str:
+        said = escape(cell)
+        return f'<a href="{escape(leads[cell])}">{said}</a>' if cell in leads else said
+
     lines = [
         "<tr>"
         + "".join(
-            f"<{tag}{kind}>{escape(cell)}</{tag}>" for cell, kind in zip(row, kinds, strict=True)
+            f"<{tag}{kind}>{shown(cell)}</{tag}>" for cell, kind in zip(row, kinds, strict=True)
         )
         + "</tr>"
         for row, tag in zip(table, ["th", *["td"] * (len(table) - 1)], strict=True)

@@ -80,11 +80,7 @@ def _boundary_words(frames: Frames) -> str:
 def _at_boundaries(frames: Frames) -> str:
     words, edges = frames["boundary_words"], frames["errors"]
     cases = edges[edges["kind"].isin(BOUNDARY)]["cases"].sum()
-    signs = sum(
-        count
-        for word, count in zip(words["word"], words["count"], strict=True)
-        if not any(map(str.isalnum, word))
-    )
+    signs = words[~words["word"].map(lambda word: any(map(str.isalnum, word)))]["count"].sum()
     if signs > cases / 4:
         return (
             "Many edges differ by a sign alone: compare decoding.snapping=words, paper and none, "

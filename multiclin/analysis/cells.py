@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from math import isnan
 from typing import Any
+from urllib.parse import quote
 
 
 def number(count: float) -> str:
@@ -28,3 +29,8 @@ def cell(value: str | float) -> str:
     if isinstance(value, str):
         return value
     return share(value) if 0 < value <= 1 or isnan(value) else number(value)
+
+
+def place(document: str) -> str:
+    """Where the page of the documents shows one."""
+    return f"documents.html#{quote(document)}"

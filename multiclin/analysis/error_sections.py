@@ -11,7 +11,7 @@ import pandas as pd
 
 from multiclin.analysis import figures
 from multiclin.analysis.advice import causes
-from multiclin.analysis.cells import number, share
+from multiclin.analysis.cells import number, place, share
 from multiclin.analysis.evaluation import Evaluation
 from multiclin.figures import Section
 from multiclin.scoring.kinds import ABOUT
@@ -58,6 +58,8 @@ def errors_section(tables: Frames, texts: bool) -> Section:
         after += _words(tables["boundary_words"]) + _frequent(tables["frequent"])
         after += _examples(tables["cases"], list(errors["kind"]))
     about = "Each gold mention that is missing and each prediction that is wrong, once."
+    if texts:
+        about += " In the examples gold is dashed and orange, a prediction solid and blue."
     drawn = [figures.error_gains(errors)] if errors["cases"].sum() else []
     return Section("Errors", about, drawn, after=after)
 
@@ -110,7 +112,8 @@ def _example(row: Mapping[Any, Any]) -> str:
     score = "" if isnan(row["score"]) else f", score {row['score']:.2f}"
     return (
         f"<li>{escape(row['before'])} {' '.join(marks)} {escape(row['after'])}<br>"
-        f"<small>{escape(row['document'])}, {row['start']}-{row['end']}{score}</small></li>"
+        f'<small><a href="{escape(place(row["document"]))}">{escape(row["document"])}</a>, '
+        f"{row['start']}-{row['end']}{score}</small></li>"
     )
 
 

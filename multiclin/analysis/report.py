@@ -41,12 +41,13 @@ _STYLE = """
 details { margin: .5rem 0 } summary { cursor: pointer; color: var(--soft) }
 ol.causes li { margin: .75rem 0 } ol.causes p { margin: .1rem 0 }
 .examples { list-style: none; padding: 0 } .examples li { margin: .5rem 0; overflow-wrap: anywhere }
-#errors td:first-child { white-space: nowrap } #errors td:last-child { min-width: 14rem }
+#errors > .wide td:first-child { white-space: nowrap }
+#errors > .wide td:last-child { min-width: 14rem }
 .wide + .wide { margin-top: 1rem }
 .examples small { color: var(--soft) }
 .gold, .found { border-radius: .2rem; padding: 0 .15rem }
-.gold { background: #3b82f633; border-bottom: 2px solid #3b82f6 }
-.found { background: #e08a1e33; border-bottom: 2px dashed #e08a1e }
+.gold { background: #e08a1e33; border-bottom: 2px dashed #e08a1e }
+.found { background: #3b82f633; border-bottom: 2px solid #3b82f6 }
 .columns { display: grid; gap: 0 2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)) }
 .columns > * { min-width: 0 }

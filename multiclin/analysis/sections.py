@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from multiclin.analysis import figures
-from multiclin.analysis.cells import bounds, cell, number, share
+from multiclin.analysis.cells import bounds, cell, number, place, share
 from multiclin.analysis.evaluation import Evaluation
 from multiclin.analysis.frames import frames
 from multiclin.figures import Section
@@ -130,10 +130,8 @@ def hardest_section(tables: Frames, texts: bool) -> Section:
     for row in worst.to_dict("records"):
         numbers = [number(row[key]) for key in ("words", "gold", "right", "missing", "wrong")]
         rows.append([row["document"], *numbers, share(row["f1"])])
-    about = "The documents with most errors."
-    return Section(
-        "Hardest documents", about + (" All: documents.html." if texts else ""), body=as_html(rows)
-    )
+    links = {name: place(name) for name in worst["document"]} if texts else {}
+    return Section("Hardest documents", "Those with most errors.", body=as_html(rows, links))
 
 
 def about_section(main: Evaluation) -> Section:

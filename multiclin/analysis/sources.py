@@ -71,10 +71,9 @@ def unique(pairs: Iterable[Pair]) -> list[Pair]:
         key = (pair.gold.language, pair.gold.text)
         versions[key] = _joined(versions[key], pair) if key in versions else pair
     named: dict[str, Pair] = {}
-    for alike in by_id.values():
-        for name, pair in zip(
-            _names([gold for gold, _ in alike.values()]), alike.values(), strict=True
-        ):
+    for versions in by_id.values():
+        names = _names([gold for gold, _ in versions.values()])
+        for name, pair in zip(names, versions.values(), strict=True):
             named[name] = Pair(*(replace(one, id=name, case=one.case) for one in pair))
     return [named[name] for name in sorted(named)]
 
@@ -85,12 +84,9 @@ def _names(alike: Sequence[Document]) -> list[str]:
     languages = [one.language or UNKNOWN for one in alike]
     labels = ["+".join(sorted(one.annotated)) for one in alike]
     both = [f"{code}/{id} {label}" for code, label in zip(languages, labels, strict=True)]
-    for names in (
-        [id],
-        [f"{code}/{id}" for code in languages],
-        [f"{id} {one}" for one in labels],
-        both,
-    ):
+    by_language = [f"{code}/{id}" for code in languages]
+    by_label = [f"{id} {label}" for label in labels]
+    for names in ([id], by_language, by_label, both):
         if len(set(names)) == len(alike):
             return names
     return [f"{name} ({number})" for number, name in enumerate(both, 1)]
@@ -137,17 +133,12 @@ def open_run(run: Path, split: str | None = None, native: Path | None = None) ->
     """
     there = splits_of(run)
     if not there:
-        raise CorpusError(
-            [
-                Problem(
-                    run,
-                    0,
-                    "no training run that kept an evaluation: there is no gold/test.jsonl and no "
-                    "gold/validation.jsonl; predictions/test.tsv of an older run can be named "
-                    "beside its gold (--gold)",
-                )
-            ]
+        message = (
+            "no evaluation in this folder (gold/test.jsonl, gold/validation.jsonl); is it the "
+            "folder of a training run? Of one that kept no gold, name predictions/test.tsv, and "
+            "its gold (--gold)"
         )
+        raise CorpusError([Problem(run, 0, message)])
     if split and split not in there:
         have = " and ".join(there)
         raise CorpusError(

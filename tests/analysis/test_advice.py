@@ -44,7 +44,7 @@ def test_where_nothing_is_wrong_there_is_no_cause(pairs: list[Pair]) -> None:
     assert "advice" in table.columns
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", range(6))
 def test_something_is_said_of_every_cause(seed: int) -> None:
     found = random_evaluation(seed)
     table = causes(found, frames(found))
@@ -62,10 +62,8 @@ def test_the_commonest_boundary_errors() -> None:
 
 
 def test_words_that_are_often_wrong_at_boundaries() -> None:
-    text = "{0}dolor{1} leve, {0}asma{1} leve, {0}tos{1} seca"
-    found = evaluation(
-        pair("a", text.format("⟦", "⟧"), text.format("⟦", "").replace(",", "⟧,") + "⟧")
-    )
+    gold = "⟦dolor⟧ leve, ⟦asma⟧ leve, ⟦tos⟧ seca"
+    found = evaluation(pair("a", gold, "⟦dolor leve⟧, ⟦asma leve⟧, ⟦tos seca⟧"))
     assert told(found, "wrong boundaries")["words"] == "Words most often added at the right: leve."
 
 

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from multiclin.analysis.frames import frames
+from multiclin.analysis.sources import open_run
 from multiclin.corpus.brat import read_document
 from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.tsv import read_rows
@@ -63,6 +65,9 @@ def test_a_run_leaves_all_its_files(run: Path) -> None:
         "checkpoints/last.ckpt",
         "csv/version_0/hparams.yaml",
         "csv/version_0/metrics.csv",
+        "documents.html",
+        "gold/test.jsonl",
+        "gold/validation.jsonl",
         "metrics.json",
         "model/README.md",
         "model/config.json",
@@ -70,11 +75,14 @@ def test_a_run_leaves_all_its_files(run: Path) -> None:
         "model/multiclin.json",
         "model/tokenizer.json",
         "model/tokenizer_config.json",
+        "predictions/test.jsonl",
         "predictions/test.tsv",
+        "predictions/validation.jsonl",
         "predictions/validation.tsv",
         "report.html",
         "split.json",
         "train.log",
+        "training_mentions.json",
     }
 
 
@@ -123,6 +131,26 @@ def test_the_console_tells_the_run_and_nothing_else(console: Done, run: Path) ->
     assert not [line for line in lines if line.startswith(("[", " ")) or "\r" in line]
     logged = (run / "train.log").read_text("utf-8").splitlines()
     assert len(logged) == len(lines)
+
+
+def test_the_report_says_what_metrics_say(run: Path) -> None:
+    evaluation = open_run(run)
+    metrics, scores = read_json(run / "metrics.json"), frames(evaluation)["scores"]
+    assert evaluation.split == "test"
+    assert scores["f1"].round(6).tolist() == [metrics["test/strict_f1"]]
+    assert scores["char_f1"].round(6).tolist() == [metrics["test/overlap_f1"]]
+    page = (run / "report.html").read_text("utf-8")
+    assert f"Strict F1 on test <b>{metrics['test/strict_f1']:.4f}</b>" in page
+    for section in ("What to do next", "Learning curves", "Scores of mentions"):
+        assert f"<h2>{section}</h2>" in page
+
+
+def test_a_refused_rerun_leaves_the_config_of_the_run(work: Work, run: Path) -> None:
+    before = (run / ".hydra" / "config.yaml").read_bytes()
+    again = work.run(*work.training("run", "entity=symptom", "seed=99"))
+    assert again.returncode == 2
+    assert "finished run" in again.stderr
+    assert (run / ".hydra" / "config.yaml").read_bytes() == before
 
 
 # Prediction
@@ -258,6 +286,23 @@ def test_a_bad_file_is_named_and_the_rest_is_predicted(
     assert rows(work.folder / "mixed_out") == rows(predicted["plain"])
 
 
+def test_a_prediction_beside_gold_is_scored(work: Work, run: Path) -> None:
+    gold, output = work.set("test", "symptom"), work.folder / "scored"
+    done = succeeded(work.run(*work.prediction(run, gold / "txt", "scored", f"gold={gold}")))
+    assert f"the report: {output}/report.html" in done.stderr
+    f1 = read_json(run / "metrics.json")["test/strict_f1"]
+    page = (output / "report.html").read_text("utf-8")
+    assert f"<b>{f1:.4f}</b>" in page
+    assert "times in training" in page  # The run knows what it was trained on.
+
+
+def test_a_prediction_of_many_documents_has_no_report(work: Work, run: Path) -> None:
+    texts = work.set("test", "symptom") / "txt"
+    words = work.prediction(run, texts, "many", "report.documents=4")
+    assert "no report: there are more than report.documents=4" in succeeded(work.run(*words)).stderr
+    assert files(work.folder / "many") == {"predictions.tsv"}
+
+
 def test_results_are_replaced_only_when_asked(work: Work, run: Path, texts: Path) -> None:
     table = work.folder / "kept" / "predictions.tsv"
     table.parent.mkdir()
@@ -270,7 +315,7 @@ def test_results_are_replaced_only_when_asked(work: Work, run: Path, texts: Path
     assert table.read_text("utf-8") == "precious\n"
     succeeded(work.run(*work.prediction(run / "model", texts, "kept", "overwrite=true")))
     assert len(rows(table.parent)) > 30
-    assert files(table.parent) == {"predictions.tsv"}
+    assert files(table.parent) == {"predictions.tsv", "report.html", "documents.html"}
 
 
 # Mistakes

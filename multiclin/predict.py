@@ -17,7 +17,8 @@ import numpy as np
 from omegaconf import DictConfig
 from torch.utils.data import DataLoader
 
-from multiclin.analysis.sources import Side, beside, read_lexicon, read_side, run_of
+from multiclin.analysis.runs import read_lexicon, run_of
+from multiclin.analysis.sources import Side, beside, read_side
 from multiclin.batch import WindowStream
 from multiclin.bundle import Model, load_model
 from multiclin.callbacks import PredictionWriter

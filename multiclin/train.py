@@ -256,7 +256,7 @@ def report(config: DictConfig, data: NerDataModule, scored: Mapping[str, Sequenc
     """Keep what analyses need in the run's folder, and write its pages from there."""
     from multiclin.analysis.evaluation import lexicon_of
     from multiclin.analysis.report import report_run
-    from multiclin.analysis.sources import save, save_lexicon
+    from multiclin.analysis.runs import save, save_lexicon
 
     folder = Path(config.run_dir)
     for split, documents in scored.items():

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from multiclin.corpus.mentions import read_mentions
 from multiclin.errors import ConfigError, CorpusError
 from multiclin.evaluate import evaluate, format_report, publish
 
@@ -237,3 +238,10 @@ def test_real_gold_against_itself(shared_data: Path) -> None:
 def test_a_repeated_gold_mention_of_a_real_set_costs_one(shared_data: Path) -> None:
     gold = shared_data / TEMIST_SYMPTOM
     assert strict(evaluate(gold, gold, entity="symptom")) == (7179, 0, 1)
+
+
+def test_a_reader_of_ann_files_keeps_the_words(tmp_path: Path) -> None:
+    """Of mentions in one piece: a covering span has other words than its fragments."""
+    file = tmp_path / "a.ann"
+    file.write_text("T1\tD 0 4\tgota\r\nT2\tD 0 2;8 9\tgo x\n", encoding="utf-8", newline="")
+    assert [(row.end, row.text) for row in read_mentions([file])] == [(4, "gota"), (9, "")]

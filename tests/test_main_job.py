@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from multiclin.analysis.frames import frames
-from multiclin.analysis.sources import open_run
+from multiclin.analysis.runs import open_run
 from multiclin.corpus.brat import read_document
 from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.tsv import read_rows

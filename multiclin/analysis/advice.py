@@ -146,8 +146,8 @@ def _on_spurious(frames: Frames) -> str:
 def _several(frames: Frames) -> str:
     errors = frames["errors"].set_index("kind")["cases"]
     return (
-        f"{errors['split']:,} gold mentions were found in pieces, {errors['merged']:,} predictions "
-        "take several together."
+        f"Gold mentions found in pieces: {errors['split']:,}; predictions over several: "
+        f"{errors['merged']:,}."
     )
 
 

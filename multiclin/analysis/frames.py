@@ -57,15 +57,16 @@ def frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
         lengths are in characters unless the column is called `words`.
     """
     mentions, documents = mention_table(evaluation), document_table(evaluation)
-    count = Counting(mentions, documents)
+    scored = mentions if evaluation.labels else mentions.iloc[:0]  # Without gold nothing is wrong.
+    count = Counting(scored, documents)
     return {
         "scores": scores(count, evaluation.labels),
         "strata": strata(count),
         "ceiling": ceiling(evaluation),
         "history": history(evaluation),
-        "reliability": calibration(mentions),
-        "thresholds": thresholds(mentions),
-        "errors": errors(evaluation, mentions),
+        "reliability": calibration(scored),
+        "thresholds": thresholds(scored),
+        "errors": errors(evaluation, scored),
         "boundary_words": boundary_words(evaluation),
         "frequent": frequent(mentions),
         "cases": cases(evaluation),
@@ -103,7 +104,8 @@ def scores(count: Counting, labels: Sequence[str]) -> pd.DataFrame:
         chosen = np.ones(len(label), bool) if one == ALL else label == one
         line = count.line(chosen, {**STRICT, **CHARACTERS})
         macro = named("document_macro_f1", count.macro(chosen))
-        rows.append({"label": one, "documents": len(count.documents), **line, **macro})
+        annotated = [one == ALL or one in known.split("+") for known in count.documents["labels"]]
+        rows.append({"label": one, "documents": sum(annotated), **line, **macro})
     return pd.DataFrame(rows)
 
 

@@ -72,11 +72,14 @@ def document_table(evaluation: Evaluation) -> pd.DataFrame:
             "case": gold.case,
             "language": gold.language or language_of(gold.id),
             "subcorpus": UNKNOWN if native is None else NATIVE if gold.id in native else TRANSLATED,
+            "labels": "+".join(sorted(gold.annotated)),
             "words": len(word_spans(gold.text)),
         }
         for gold, _ in evaluation.pairs
     ]
-    return pd.DataFrame(rows, columns=["document", "case", "language", "subcorpus", "words"])
+    return pd.DataFrame(
+        rows, columns=["document", "case", "language", "subcorpus", "labels", "words"]
+    )
 
 
 def _rows(

@@ -31,7 +31,7 @@ from multiclin.analysis.folders import (
     read_mapping,
     read_study,
 )
-from multiclin.analysis.sources import gold_file, open_run
+from multiclin.analysis.runs import gold_file, open_run
 from multiclin.errors import ConfigError
 from multiclin.scoring.counts import Counts, strict_counts
 

@@ -18,6 +18,7 @@ from multiclin.analysis.documents import write_documents
 from multiclin.analysis.error_sections import causes_section, errors_section
 from multiclin.analysis.evaluation import Evaluation
 from multiclin.analysis.frames import frames
+from multiclin.analysis.runs import open_run
 from multiclin.analysis.sections import (
     about_section,
     ceiling_section,
@@ -28,7 +29,7 @@ from multiclin.analysis.sections import (
     learning_section,
     scores_section,
 )
-from multiclin.analysis.sources import open_run, other_splits
+from multiclin.analysis.sources import other_splits
 from multiclin.figures import STYLE, Section, as_section, script
 from multiclin.pages import write_page
 from multiclin.tables import as_text

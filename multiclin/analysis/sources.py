@@ -1,25 +1,21 @@
-"""Evaluations from files: the folder of a run, or predictions beside gold.
+"""Evaluations from files: a training run (`runs`), or predictions of any system beside gold.
 
-A run keeps what an analysis needs in its own folder, so it can be opened anywhere, without the
-corpus: `gold/<split>.jsonl` and `predictions/<split>.jsonl` (the same documents), the mentions of
-its training documents in `training_mentions.json`, and `metrics.json`. Predictions of any other
-system are read with `corpus.mentions`, beside gold with or without texts: a text that is nowhere is
-made of blanks and its mentions.
+Predictions and gold are read with `corpus.mentions`, with texts or without: a text that is nowhere
+is made of blanks and its mentions.
 """
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Collection, Iterable, Sequence, Set
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from multiclin.analysis.evaluation import Evaluation, Lexicon, Pair, of_label
+from multiclin.analysis.runs import open_run, read_lexicon, run_of, splits_of
 from multiclin.corpus import excerpt
-from multiclin.corpus.jsonl import read_documents, write_documents
+from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.mentions import (
+    language_of_folder,
     languages_of_folders,
     meant_label,
     mention_files,
@@ -29,144 +25,16 @@ from multiclin.corpus.mentions import (
 from multiclin.corpus.texts import UNKNOWN, case_of, find_texts, language_of
 from multiclin.corpus.tsv import Row, group_rows
 from multiclin.document import Document, Span
-from multiclin.errors import ConfigError, CorpusError, Problem
-from multiclin.files import atomic_write, read_text
-
-SPLITS = ("test", "validation")
-"""Splits that a run may have scored, the one that counts first."""
-
-LEXICON = "training_mentions.json"
-
-
-def save(run: Path, split: str, pairs: Iterable[tuple[Document, Document]]) -> None:
-    """Keep gold and predictions of a split in the folder of a run, by unique ids.
-
-    Only mentions of labels that a document is annotated for are kept.
-    """
-    kept = unique(
-        Pair(*(one.with_spans(_of(one.spans, gold.annotated)) for one in (gold, predicted)))
-        for gold, predicted in pairs
-    )
-    write_documents((pair.gold for pair in kept), gold_file(run, split), overwrite=True)
-    found = run / "predictions" / f"{split}.jsonl"
-    write_documents((pair.predicted for pair in kept), found, overwrite=True)
-
-
-def save_lexicon(run: Path, lexicon: Lexicon) -> None:
-    """Keep the mentions of the training documents in the folder of a run."""
-    with atomic_write(run / LEXICON, overwrite=True) as stream:
-        json.dump(lexicon, stream, ensure_ascii=False, indent=0)
-
-
-def unique(pairs: Iterable[Pair]) -> list[Pair]:
-    """Pairs sorted by id, each id once.
-
-    Versions of a case for several entities may share an id, and so may its translations. Those of
-    one text become one document; the others are told apart by language, else by label, else by
-    number. They stay one case.
-    """
-    by_id: dict[str, dict[tuple[str, str], Pair]] = {}
-    for pair in pairs:
-        versions = by_id.setdefault(pair.gold.id, {})
-        key = (pair.gold.language, pair.gold.text)
-        versions[key] = _joined(versions[key], pair) if key in versions else pair
-    named: dict[str, Pair] = {}
-    for versions in by_id.values():
-        names = _names([gold for gold, _ in versions.values()])
-        for name, pair in zip(names, versions.values(), strict=True):
-            named[name] = Pair(*(replace(one, id=name, case=one.case) for one in pair))
-    return [named[name] for name in sorted(named)]
-
-
-def _names(alike: Sequence[Document]) -> list[str]:
-    """Names for documents of one id, as short as tells them apart."""
-    id = alike[0].id
-    languages = [one.language or UNKNOWN for one in alike]
-    labels = ["+".join(sorted(one.annotated)) for one in alike]
-    both = [f"{code}/{id} {label}" for code, label in zip(languages, labels, strict=True)]
-    by_language = [f"{code}/{id}" for code in languages]
-    by_label = [f"{id} {label}" for label in labels]
-    for names in ([id], by_language, by_label, both):
-        if len(set(names)) == len(alike):
-            return names
-    return [f"{name} ({number})" for number, name in enumerate(both, 1)]
-
-
-def _joined(one: Pair, other: Pair) -> Pair:
-    """Two pairs of one text, annotated for different labels, as one."""
-    return Pair(
-        *(
-            replace(mine, spans=mine.spans + its.spans, annotated=mine.annotated | its.annotated)
-            for mine, its in zip(one, other, strict=True)
-        )
-    )
-
-
-def gold_file(run: Path, split: str) -> Path:
-    """Where a run keeps the gold of a split."""
-    return run / "gold" / f"{split}.jsonl"
-
-
-def splits_of(run: Path) -> list[str]:
-    """The splits that a run has kept."""
-    return [split for split in SPLITS if gold_file(run, split).is_file()]
-
-
-def run_of(path: Path) -> Path | None:
-    """The folder of the training run that `path` (a run, its bundle, a checkpoint) lies in."""
-    for folder in (path, path.parent, path.parent.parent):
-        if splits_of(folder) or (folder / LEXICON).is_file():
-            return folder
-    return None
-
-
-def open_run(run: Path, split: str | None = None, native: Path | None = None) -> Evaluation:
-    """What a training run found in its test documents, or else in its validation documents.
-
-    Args:
-        run: Its folder.
-        split: `test` or `validation`; None takes the first that is there.
-        native: A file of the ids of native documents, one per line.
-
-    Raises:
-        CorpusError: The folder keeps no such evaluation.
-    """
-    there = splits_of(run)
-    if not there:
-        message = (
-            "no evaluation in this folder (gold/test.jsonl, gold/validation.jsonl); is it the "
-            "folder of a training run? Of one that kept no gold, name predictions/test.tsv, and "
-            "its gold (--gold)"
-        )
-        raise CorpusError([Problem(run, 0, message)])
-    if split and split not in there:
-        have = " and ".join(there)
-        raise CorpusError(
-            [Problem(run, 0, f"no evaluation of {split} in this run, only of {have}")]
-        )
-    split = split or there[0]
-    gold = {document.id: document for document in read_documents(gold_file(run, split))}
-    found = read_documents(run / "predictions" / f"{split}.jsonl")
-    predicted = {document.id: document for document in found}
-    if gold.keys() != predicted.keys():
-        raise CorpusError(
-            [Problem(run, 0, f"gold/ and predictions/ of {split} differ in documents")]
-        )
-    return Evaluation(
-        str(run),
-        [Pair(gold[id], predicted[id]) for id in sorted(gold)],
-        split,
-        read_lexicon(run),
-        native_names(native, gold) if native else None,
-        _json(run / "metrics.json"),
-        _history(run),
-        _json(run / "model" / "multiclin.json").get("about", {}),
-    )
+from multiclin.errors import ConfigError
+from multiclin.files import read_text
 
 
 def other_splits(run: Path, main: Evaluation) -> list[Evaluation]:
-    """What the same run found in its other splits."""
-    return [open_run(run, split) for split in splits_of(run) if main.split not in {"", split}]
+    """What the same run found in its other splits, of the same labels."""
+    others = [open_run(run, split) for split in splits_of(run) if main.split not in {"", split}]
+    if len(main.labels) == 1:
+        return [of_label(one, main.labels[0]) for one in others]
+    return others
 
 
 def open_system(
@@ -193,29 +61,6 @@ def open_system(
         run = open_run(path, split, native)
         return of_label(run, meant_label(entity, run.labels, ())) if entity else run
     return open_files(path, gold, entity=entity, native=native, lexicon=read_lexicon(run_of(path)))
-
-
-def read_lexicon(run: Path | None) -> Lexicon | None:
-    """The mentions of the training documents of a run, where it kept them."""
-    if run is None or not (run / LEXICON).is_file():
-        return None
-    lexicon: Lexicon = json.loads(read_text(run / LEXICON))
-    return lexicon
-
-
-def _json(path: Path) -> dict[str, Any]:
-    return json.loads(read_text(path)) if path.is_file() else {}
-
-
-def _history(run: Path) -> list[dict[str, float]]:
-    """What the CSV logger kept of the training, without its empty cells."""
-    lines: list[dict[str, float]] = []
-    for path in sorted(run.glob("csv/version_*/metrics.csv")):
-        reader = csv.DictReader(read_text(path).splitlines())
-        lines += [{key: float(value) for key, value in row.items() if value} for row in reader]
-    # The last validation is that of the best weights when all was done: no epoch is behind it.
-    validated = [line for line in lines if "val/loss" in line]
-    return [line for line in lines if line not in validated[-1:]]
 
 
 def open_files(
@@ -334,7 +179,10 @@ def read_side(path: Path, key: str) -> Side:
     spans = {
         name: [Span(row.start, row.end, row.label) for row in mine] for name, mine in rows.items()
     }
-    return Side(path, spans, _texts_near(path, rows), languages_of_folders(files), {}, {}, rows)
+    languages = languages_of_folders(files)
+    if told := language_of_folder(path):
+        languages = dict.fromkeys(rows, told) | languages
+    return Side(path, spans, _texts_near(path, rows), languages, {}, {}, rows)
 
 
 def _texts_near(path: Path, named: Collection[str]) -> dict[str, str]:
@@ -397,9 +245,22 @@ def _of(spans: Iterable[Span], labels: Collection[str]) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.label in labels)
 
 
+LONGEST = 10_000_000
+"""Characters that a text may have: more is a mistake in an offset."""
+
+
 def _blanks(rows: Sequence[Row]) -> str:
-    """A text that holds these mentions and is blank elsewhere."""
-    text = [" "] * max((row.end for row in rows), default=0)
+    """A text that holds these mentions and is blank elsewhere.
+
+    Raises:
+        ConfigError: It would be longer than any text.
+    """
+    end = max((row.end for row in rows), default=0)
+    if end > LONGEST:
+        raise ConfigError(
+            f"{excerpt(rows[0].filename)}: no text has a character {end}; mend the row"
+        )
+    text = [" "] * end
     for row in rows:
         if row.text:
             length = row.end - row.start

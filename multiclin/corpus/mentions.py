@@ -77,31 +77,32 @@ def read_mentions(files: Iterable[Path]) -> list[Row]:
 
 
 def _read_ann(path: Path) -> list[Row]:
-    """The mentions of a `.ann` without its text; fragments as their covering span."""
+    """The mentions of a `.ann` without its text; fragments as their covering span, wordless."""
     rows: list[Row] = []
     problems: list[Problem] = []
     for number, line in enumerate(read_text(path).removeprefix(BOM).split("\n"), 1):
         if not line.strip() or line.startswith(_NO_MENTION):
             continue
         try:
-            label, start, end = _covering_span(line)
+            label, start, end, words = _covering_span(line)
         except ValueError as error:
             problems.append(Problem(path, number, str(error)))
         else:
-            rows.append(Row(path.stem, label, start, end, "", number))
+            rows.append(Row(path.stem, label, start, end, words, number))
     if problems:
         raise CorpusError(problems)
     return rows
 
 
-def _covering_span(line: str) -> tuple[str, int, int]:
+def _covering_span(line: str) -> tuple[str, int, int, str]:
     match = _ANN_MENTION.match(line)
     if not match:
         raise ValueError(f"expected T<id><TAB>LABEL START END<TAB>mention, found {excerpt(line)}")
     ends = [int(end) for end in re.split("[ ;]", match[2])]
     if any(end <= start for start, end in zip(ends[::2], ends[1::2], strict=True)):
         raise ValueError(f"offset {excerpt(match[2])} is empty: the end must be above the start")
-    return match[1], min(ends), max(ends)
+    words = line[match.end() :].rstrip("\r") if len(ends) == 2 else ""
+    return match[1], min(ends), max(ends), words
 
 
 def native_names(path: Path, scored: Collection[str]) -> set[str]:
@@ -120,16 +121,17 @@ def native_names(path: Path, scored: Collection[str]) -> set[str]:
     return names
 
 
+def language_of_folder(path: Path) -> str:
+    """The language that the folders of a path tell, as `MultiClinNER-{lang}-...`; else empty."""
+    folders = (part for part in path.absolute().parts if part.startswith("MultiClinNER-"))
+    told = {language_of(folder) for folder in folders} - {UNKNOWN}
+    return told.pop() if len(told) == 1 else ""
+
+
 def languages_of_folders(files: Iterable[Path]) -> dict[str, str]:
-    """Language of the documents in a `.ann` whose folder tells it: `MultiClinNER-{lang}-...`."""
-    languages: dict[str, str] = {}
-    for file in files:
-        if file.suffix == ".ann":
-            folders = (part for part in file.absolute().parts if part.startswith("MultiClinNER-"))
-            told = {language_of(folder) for folder in folders} - {UNKNOWN}
-            if len(told) == 1:
-                languages[file.stem] = told.pop()
-    return languages
+    """Language of the documents in a `.ann` whose folder tells it."""
+    told = {file.stem: language_of_folder(file) for file in files if file.suffix == ".ann"}
+    return {name: language for name, language in told.items() if language}
 
 
 def meant_label(entity: str, gold: Collection[str], predicted: Collection[str]) -> str:

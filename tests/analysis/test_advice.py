@@ -153,7 +153,7 @@ def test_mentions_cut_or_joined() -> None:
         pair("b", "⟦tos⟧ y ⟦asma⟧, ⟦gripe⟧ y ⟦otitis⟧", "⟦tos y asma⟧, ⟦gripe y otitis⟧"),
     )
     assert told(found, "cut or joined")["finding"] == (
-        "1 gold mentions were found in pieces, 2 predictions take several together."
+        "Gold mentions found in pieces: 1; predictions over several: 2."
     )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from multiclin.analysis.sources import save
+from multiclin.analysis.runs import save
 from multiclin.cli import main
 from multiclin.corpus.tsv import rows_from_documents, write_rows
 from multiclin.document import Document, Span
@@ -116,12 +116,13 @@ def test_table_2_stands_beside_the_papers(
 
 def test_what_is_not_there_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    for words in (
+    commands: list[list[str | Path]] = [
         ["report", tmp_path / "nowhere"],
         ["report", tmp_path / "empty"],
         ["compare", tmp_path / "empty", tmp_path / "nowhere"],
         ["table", "1", tmp_path / "empty"],
-    ):
+    ]
+    for words in commands:
         message = refused(capsys, *words)
         assert message.startswith("error: ")
         assert str(tmp_path) in message

@@ -210,9 +210,9 @@ def test_documents() -> None:
         )
     )
     assert table.to_numpy().tolist() == [
-        ["a", "x", "es", "native", 2],
-        ["cz-1", "cz-1", "cz", "translated", 0],
-        ["z", "z", UNKNOWN, "translated", 1],
+        ["a", "x", "es", "native", "D", 2],
+        ["cz-1", "cz-1", "cz", "translated", "D", 0],
+        ["z", "z", UNKNOWN, "translated", "D", 1],
     ]
 
 

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from multiclin.analysis.published import paper_table
-from multiclin.analysis.sources import save
+from multiclin.analysis.runs import save
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError
 from multiclin.tables import as_text

@@ -12,7 +12,7 @@ import pytest
 from multiclin.analysis.evaluation import Evaluation, Pair
 from multiclin.analysis.frames import frames
 from multiclin.analysis.report import report_run, summary, write_report
-from multiclin.analysis.sources import save, save_lexicon
+from multiclin.analysis.runs import save, save_lexicon
 from multiclin.document import Document, Span
 from multiclin.errors import CorpusError
 from multiclin.output import write_json

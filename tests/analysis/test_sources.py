@@ -10,13 +10,8 @@ from hypothesis import strategies as st
 from multiclin.analysis.evaluation import Evaluation, Pair
 from multiclin.analysis.frames import frames
 from multiclin.analysis.mentions import mention_table
-from multiclin.analysis.sources import (
-    Side,
-    beside,
-    open_files,
+from multiclin.analysis.runs import (
     open_run,
-    open_system,
-    other_splits,
     read_lexicon,
     run_of,
     save,
@@ -24,6 +19,7 @@ from multiclin.analysis.sources import (
     splits_of,
     unique,
 )
+from multiclin.analysis.sources import Side, beside, open_files, open_system, other_splits
 from multiclin.corpus.brat import write_ann, write_text
 from multiclin.corpus.jsonl import write_documents
 from multiclin.corpus.release import find_sets, read_set

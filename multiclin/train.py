@@ -28,6 +28,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin import __version__
+from multiclin.analysis.evaluation import lexicon_of
+from multiclin.analysis.runs import save, save_lexicon
 from multiclin.assembly import make_module, open_corpus, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
@@ -243,8 +245,12 @@ def finish(
         about = provenance(config, data, metrics)
         module.model.about.update(about)
         save_bundle(module.model, folder / "model", model_card(module.model))
+        keep(folder, data, scored)
         if config.report is not None:
-            report(config, data, scored)
+            from multiclin.analysis.report import report_run  # pandas: not before it is needed.
+
+            native = Path(config.report.native) if config.report.native else None
+            report_run(folder, native=native, texts=config.report.texts)
         log.info("scores\n%s", score_table(scored))
         log.info("the run lies in %s (report.html, metrics.json, predictions/, model/)", folder)
         log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", folder)
@@ -252,18 +258,11 @@ def finish(
     return metrics.get(monitor) if monitor else None
 
 
-def report(config: DictConfig, data: NerDataModule, scored: Mapping[str, Sequence[Scored]]) -> None:
-    """Keep what analyses need in the run's folder, and write its pages from there."""
-    from multiclin.analysis.evaluation import lexicon_of
-    from multiclin.analysis.report import report_run
-    from multiclin.analysis.runs import save, save_lexicon
-
-    folder = Path(config.run_dir)
+def keep(folder: Path, data: NerDataModule, scored: Mapping[str, Sequence[Scored]]) -> None:
+    """Keep what analyses need: gold and predictions, and the mentions of the training documents."""
     for split, documents in scored.items():
         save(folder, split, ((one.gold, one.predicted) for one in documents))
     save_lexicon(folder, lexicon_of(map(data.store.document, data.split["train"])))
-    native = Path(config.report.native) if config.report.native else None
-    report_run(folder, native=native, texts=config.report.texts)
 
 
 def take_best(trainer: pl.Trainer, module: NerModule) -> None:

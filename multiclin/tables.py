@@ -133,6 +133,7 @@ def flat_rows(facts: Mapping[str, Any], prefix: str = "") -> list[list[str]]:
         if isinstance(value, Mapping):
             rows += flat_rows(value, f"{prefix}{key}.")
         else:
-            said = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            parts = value if isinstance(value, list) else ["-" if value is None else value]
+            said = ", ".join(map(str, parts))
             rows.append([f"{prefix}{key}", said])
     return rows

@@ -252,8 +252,9 @@ def finish(
             native = Path(config.report.native) if config.report.native else None
             report_run(folder, native=native, texts=config.report.texts)
         log.info("scores\n%s", score_table(scored))
-        log.info("the run lies in %s (report.html, metrics.json, predictions/, model/)", folder)
-        log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", folder)
+        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        log.info("the run lies in %s (report.html, metrics.json, predictions/, model/)", shown)
+        log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", shown)
     monitor = getattr(trainer.checkpoint_callback, "monitor", None)
     return metrics.get(monitor) if monitor else None
 

@@ -126,7 +126,7 @@ def test_the_console_tells_the_run_and_nothing_else(console: Done, run: Path) ->
     lines = console.stderr.splitlines()
     for number in range(1, 5):
         assert sum(line.startswith(f"epoch {number} of 4  train/loss") for line in lines) == 1
-    assert lines[-1] == f"to use it: python predict.py ckpt={run} input=DIR output=DIR"
+    assert lines[-1] == f"to use it: python predict.py ckpt={run.name} input=DIR output=DIR"
     assert "site-packages" not in console.stderr  # Where a warning says that it comes from.
     assert not [line for line in lines if line.startswith(("[", " ")) or "\r" in line]
     logged = (run / "train.log").read_text("utf-8").splitlines()

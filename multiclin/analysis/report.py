@@ -53,7 +53,8 @@ ol.causes li { margin: .75rem 0 } ol.causes p { margin: .1rem 0 }
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)) }
 .columns > * { min-width: 0 }
 nav a { margin-right: 1rem; white-space: nowrap } a { color: #3b82f6 }
-@media print { nav { display: none } details::details-content { content-visibility: visible } body { max-width: none } }
+@media print { nav { display: none } body { max-width: none }
+  details::details-content { content-visibility: visible } }
 """
 
 

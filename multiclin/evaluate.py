@@ -59,7 +59,7 @@ def evaluate(
         CorpusError: A path is missing, holds no mentions' files, or they are malformed.
         ConfigError: No mention has the label `entity`, or no document is named in `native`.
     """
-    gold_files, pred_files = mention_files(gold, "gold"), mention_files(pred, "pred")
+    gold_files, pred_files = mention_files(gold, "gold="), mention_files(pred, "pred=")
     gold_rows, pred_rows = read_mentions(gold_files), read_mentions(pred_files)
     sides = [{row.label for row in rows} for rows in (gold_rows, pred_rows)]
     label = meant_label(entity, *sides) if entity else None

@@ -24,7 +24,10 @@ body { font: 16px/1.5 system-ui, sans-serif; max-width: 64rem; margin: 2rem auto
 h1, h2 { line-height: 1.2 } h2 { margin: 2.5rem 0 .25rem }
 p { margin: .25rem 0; color: var(--soft) }
 code { font: .875em ui-monospace, monospace }
-.wide { overflow-x: auto }
+.wide { overflow-x: auto; background:
+  linear-gradient(to right, var(--paper) 2rem, transparent) local,
+  linear-gradient(to left, var(--paper) 2rem, transparent) local,
+  linear-gradient(to left, #8886, transparent .75rem) scroll } /* a shadow where it goes on */
 table { border-collapse: collapse; font-variant-numeric: tabular-nums }
 td, th { padding: .25rem .75rem; text-align: left; border-bottom: 1px solid #8884 }
 td { overflow-wrap: break-word; max-width: 32rem } td.number { white-space: nowrap }

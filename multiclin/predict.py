@@ -51,7 +51,7 @@ def predict(config: DictConfig) -> None:
     keep = config.report.documents if config.report else 0
     spool = Spool(output, tuple(formats), config.overwrite, keep)
     # Read first, for a mistake in it is better told before an hour of prediction.
-    gold = read_side(Path(config.gold), "gold") if config.gold else None
+    gold = read_side(Path(config.gold), "gold=") if config.gold else None
     model = load(config)
     texts = TokenizedTexts(Texts(Path(config.input)), model.subwords)
     callbacks = [PredictionWriter(model, spool), Progress()]

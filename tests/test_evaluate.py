@@ -116,7 +116,7 @@ def test_native_list_adds_subcorpora(tmp_path: Path) -> None:
 def test_a_native_list_that_names_no_scored_document_is_an_error(tmp_path: Path) -> None:
     gold = write_tsv(tmp_path / "g.tsv", GOLD)
     native = tmp_path / "native.txt"
-    native.write_text("MultiClinNER-cz-test-disease-0001.txt\n")
+    native.write_text("cz-0001\n")
     with pytest.raises(ConfigError, match=r"none of its 1 lines .* 'MultiClinNER-cz-test"):
         evaluate(gold, gold, native=native)
 

@@ -124,7 +124,7 @@ def test_the_tour_runs_and_ends_in_a_comparison(kernel: str, tmp_path: Path) -> 
     cells = code_cells(notebook)
     [compared] = [cell for cell in cells if "difference_rows(comparison)" in cell.source]
     table = compared.outputs[0].data["text/html"]
-    assert re.search("<td>(significant|not shown)</td>", table)
+    assert re.search("<td>(yes|no)</td>", table)
     assert "<td>language es</td>" in table
     assert not [
         output for cell in cells for output in cell.outputs if output.get("name") == "stderr"

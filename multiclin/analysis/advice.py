@@ -158,14 +158,14 @@ def _said(sentence: str) -> Callable[[Frames], str]:
 CAUSES: tuple[Cause, ...] = (
     Cause("wrong boundaries", BOUNDARY, _boundaries, _at_boundaries, _boundary_words),
     Cause("missed", frozenset({"missed"}), _missed, _on_missed),
-    Cause("made up", frozenset({"spurious"}), _spurious, _on_spurious),
+    Cause("spurious", frozenset({"spurious"}), _spurious, _on_spurious),
     Cause(
         "cut or joined",
         frozenset({"split", "merged"}),
         _several,
         _said(
-            "Enumerations and complements: tagging.scheme=bioes or a CRF head tell neighbours "
-            "apart better; larger windows show more of a long mention."
+            "Enumerations and complements: tagging.scheme=bioes tells neighbours apart; read "
+            "whether gold cuts them in the same way everywhere."
         ),
     ),
     Cause(
@@ -178,7 +178,7 @@ CAUSES: tuple[Cause, ...] = (
         "nested",
         frozenset({"nested"}),
         _said("Another mention at the place was found; flat tags hold only one."),
-        _said("tagging.overlaps chooses which of them is learned; a nested head could hold both."),
+        _said("tagging.overlaps=longest or first chooses which of them is learned."),
     ),
     Cause(
         "repeated gold",

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 def number(count: float) -> str:
     """A count with its thousands."""
-    return f"{int(count):,}"
+    return "-" if isnan(count) else f"{int(count):,}"
 
 
 def share(value: float) -> str:

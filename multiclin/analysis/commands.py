@@ -42,7 +42,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument("--names", metavar="a,b", help="what to call them; default: their paths")
     compare.add_argument("--format", choices=FORMATS, default="text")
     compare.add_argument(
-        "--output", type=Path, metavar="DIR", help="write comparison.md, .tex and all tables there"
+        "--output", type=Path, metavar="DIR", help="write comparison.md, .tex and all tables"
     )
     compare.add_argument("--no-texts", action="store_true", help="write no mentions.csv")
     compare.set_defaults(run=_compare)
@@ -54,6 +54,12 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     table.add_argument("--format", choices=FORMATS, default="text")
     table.set_defaults(run=_table)
 
+
+_READING = (
+    "p: paired randomisation of the cases; 95 %: paired bootstrap over them. They may differ at\n"
+    "the border; p decides. gold both: mentions that both find; wrong only a: predictions that a\n"
+    "alone makes and gold does not have."
+)
 
 _SYSTEM = "the folder of a training run; or predictions (TSV, JSONL, brat) with --gold"
 _NATIVE = "ids of the native documents, one per line"
@@ -73,6 +79,30 @@ def _open(path: Path, options: argparse.Namespace) -> Evaluation:
     return open_system(path, **sources)
 
 
+def _check(options: argparse.Namespace) -> None:
+    """Refuse an option that no path would take note of."""
+    from multiclin.analysis.runs import splits_of
+
+    runs = [path for path in options.paths if splits_of(path)]
+    if options.gold and len(runs) == len(options.paths):
+        raise ConfigError(f"{runs[0]} is a training run, which has its own gold: leave out --gold")
+    if options.split and not runs:
+        raise ConfigError(f"{options.paths[0]} is no training run: leave out --split")
+
+
+def _place(path: Path, main: Evaluation, options: argparse.Namespace) -> Path:
+    """Where the pages of a system go: beside it, by its name or split if that is not the first."""
+    from multiclin.analysis.runs import splits_of
+
+    if options.output:
+        return Path(options.output)
+    if path.is_dir():
+        return (
+            path / f"report-{main.split}" if main.split not in {"", *splits_of(path)[:1]} else path
+        )
+    return path.with_name(f"{path.stem}-report")
+
+
 def _report(options: argparse.Namespace) -> None:
     from multiclin.analysis.frames import frames, write_csv
     from multiclin.analysis.report import summary, write_report
@@ -80,11 +110,12 @@ def _report(options: argparse.Namespace) -> None:
 
     if len(options.paths) > 1 and (options.output or options.csv):
         raise ConfigError("--output and --csv take one run at a time; leave them out for several")
+    _check(options)
     for path in options.paths:
         main = _open(path, options)
         tables = frames(main)
-        folder = options.output or (path if path.is_dir() else path.parent)
-        title = f"{main.about.get('entity', 'multiclin')}: {path}"
+        folder = _place(path, main, options)
+        title = f"{main.about.get('entity', 'multiclin')}: {path.resolve().name}"
         texts = not options.no_texts
         evaluations = [main, *other_splits(path, main)]
         report = write_report(folder, title, evaluations, tables=tables, texts=texts)
@@ -102,6 +133,7 @@ def _compare(options: argparse.Namespace) -> None:
     )
     from multiclin.analysis.frames import write_csv
 
+    _check(options)
     names = options.names.split(",") if options.names else list(map(str, options.paths))
     if len(names) != len(options.paths):
         raise ConfigError(f"--names={options.names}: give {len(options.paths)} names, one per path")
@@ -112,6 +144,8 @@ def _compare(options: argparse.Namespace) -> None:
     tables = compare(systems)
     parts = [rows(tables) for rows in (system_rows, difference_rows, agreement_rows)]
     print("\n\n".join(map(FORMATS[options.format], parts)))
+    if options.format == "text":
+        print(f"\n{_READING}")
     if options.output:
         write_csv(tables, options.output, texts=not options.no_texts)
         for suffix, dress in (("md", as_markdown), ("tex", as_latex)):

@@ -50,7 +50,7 @@ def compare(evaluations: Sequence[Evaluation]) -> dict[str, pd.DataFrame]:
       and `high` its 95 % interval, `p_holm` corrected for the number of pairs.
     * `agreement`: for each pair, how many gold mentions both find, and how many wrong ones both
       predict.
-    * `mentions`: gold mentions that some systems find and others do not, and wrong predictions
+    * `disagreements`: gold mentions that some systems find and others do not, and wrong predictions
       that not all share, by `side`. `how` is the kind of error (`scoring.kinds`) of each system
       that is wrong: those of `missed_by` for gold, those of `found_by` for a prediction.
 
@@ -63,8 +63,8 @@ def compare(evaluations: Sequence[Evaluation]) -> dict[str, pd.DataFrame]:
 
     Example:
         Gold 0-8 and 20-28; a finds 0-8, b 0-8 and 20-25. `differences`: F1 2/3 and 1/2, -0.1667.
-        `agreement`: gold both 1, neither 1; wrong only in b 1. `mentions`: predicted 20-25, found
-        by b, missed by a, "short right".
+        `agreement`: gold both 1, neither 1; wrong only in b 1. `disagreements`: predicted 20-25,
+        found by b, missed by a, "short right".
     """
     systems = _aligned(evaluations)
     tables = {one.name: mention_table(one) for one in systems}
@@ -81,7 +81,7 @@ def compare(evaluations: Sequence[Evaluation]) -> dict[str, pd.DataFrame]:
         "systems": pd.concat(lines, ignore_index=True),
         "differences": _differences(groups, counts),
         "agreement": _agreement(gold, wrong),
-        "mentions": _disagreements(gold, wrong, documents),
+        "disagreements": _disagreements(gold, wrong, documents),
     }
 
 
@@ -290,7 +290,7 @@ def difference_rows(frames: Frames) -> list[list[str]]:
     """
     several = len(frames["systems"]) > 2
     head = ["group", "a", "b", "F1 of a", "F1 of b", "b - a", "95 %", "p"]
-    rows = [[*head, *["p (Holm)"] * several, "at .05"]]
+    rows = [[*head, *["p (Holm)"] * several, "p < .05"]]
     for row in frames["differences"].to_dict("records"):
         interval = "-" if np.isnan(row["low"]) else f"{row['low']:+.3f} to {row['high']:+.3f}"
         rows.append(
@@ -299,7 +299,7 @@ def difference_rows(frames: Frames) -> list[list[str]]:
                 *(row["a"], row["b"]),
                 *(share(row["f1_a"]), share(row["f1_b"]), _signed(row["difference"]), interval),
                 *(_p(row["p"]), *[_p(row["p_holm"])] * several),
-                "significant" if row["p_holm"] < 0.05 else "not shown",
+                "yes" if row["p_holm"] < 0.05 else "no",
             ]
         )
     return rows

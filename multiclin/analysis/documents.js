@@ -94,12 +94,12 @@ function empty(entry) {
 // Side by side where there is room; where there is not, one text with both layers.
 function columns({ judged }) {
   if (!judged || narrow.matches) return [["", data.sides]];
-  return [["Gold", ["right", "missed"]], ["Predicted", ["right", "wrong"]]];
+  return [["Gold", ["right", "missing"]], ["Predicted", ["right", "wrong"]]];
 }
 
 function counts({ judged }, marks) {
   const line = make("p", "counts");
-  for (const side of judged ? ["right", "wrong", "missed"] : ["found"]) {
+  for (const side of judged ? ["right", "wrong", "missing"] : ["found"]) {
     const count = marks.filter((mark) => mark.side === side).length;
     line.append(make(count ? "mark" : "span", count ? side : "", `${count} ${side}`), " ");
   }
@@ -379,7 +379,7 @@ function moveTip(node) {
 
 function errorLines(entry, error) {
   const kind = entry.kinds[error];
-  const sides = { missed: "gold", wrong: "predicted" };
+  const sides = { missing: "gold", wrong: "predicted" };
   const members = entry.marks.filter((mark) => mark.error === error);
   return [
     make("p", "kind", make("b", "", data.kinds[kind]), ` ${data.about[kind]}`),

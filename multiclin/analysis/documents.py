@@ -32,12 +32,12 @@ from multiclin.scoring.kinds import ABOUT, KINDS, ErrorCase
 SIDES: Mapping[str, str] = {
     "right": "predicted, and in gold",
     "wrong": "predicted, not in gold",
-    "missed": "in gold, not predicted",
+    "missing": "in gold, not predicted",
     "found": "predicted, where there is no gold",
 }
 """What a mark may be."""
 
-_RIGHT, _WRONG, _MISSED, _FOUND = range(len(SIDES))
+_RIGHT, _WRONG, _MISSING, _FOUND = range(len(SIDES))
 _NO_ERROR = -1
 _SHORTEST_TAG = 3
 _KEYS = {
@@ -106,7 +106,7 @@ def _document(pair: Pair, cases: Sequence[ErrorCase], labels: Sequence[str]) -> 
     else:
         marks = [(span, _FOUND, _NO_ERROR) for span in found]
     for place, case in enumerate(cases):
-        marks += [(span, _MISSED, place) for span in case.gold]
+        marks += [(span, _MISSING, place) for span in case.gold]
         marks += [(span, _WRONG, place) for span in case.predicted]
     marks.sort(key=lambda mark: (mark[0].start, -mark[0].end))  # Outer ones first.
     return [
@@ -203,7 +203,7 @@ def _choice(name: str, every: str, options: Mapping[str, int | None]) -> str:
 
 def _help(content: Mapping[str, Any]) -> str:
     """The keys and what marks mean; it opens on demand."""
-    sides = {_MISSED, _RIGHT, _WRONG} if _is_judged(content) else {_FOUND}
+    sides = {_MISSING, _RIGHT, _WRONG} if _is_judged(content) else {_FOUND}
     terms = (_ERROR_KEYS if _is_judged(content) else {}) | _KEYS
     for side, (name, about) in enumerate(SIDES.items()):
         if side in sides:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
-from math import isnan
-from typing import Any
 
 import pandas as pd
 
 from multiclin.analysis import figures
 from multiclin.analysis.advice import causes
-from multiclin.analysis.cells import number, place, share
+from multiclin.analysis.cells import number, share
 from multiclin.analysis.evaluation import Evaluation
+from multiclin.analysis.examples import examples
 from multiclin.figures import Section
 from multiclin.scoring.kinds import ABOUT
 from multiclin.tables import as_html
@@ -43,31 +42,36 @@ def causes_section(main: Evaluation, tables: Frames, texts: bool) -> Section | N
     return Section("What to do next", about, body=f'<ol class="causes">{"".join(items)}</ol>')
 
 
-def errors_section(tables: Frames, texts: bool) -> Section:
+def errors_section(main: Evaluation, tables: Frames, texts: bool) -> Section:
     """All kinds of errors; with texts, the words and mentions they concern, and examples."""
     errors = tables["errors"]
-    rows = [["kind", "cases", "missing", "wrong", "F1 if right", "gain", "what it is"]]
-    for row in errors[errors["cases"] > 0].to_dict("records"):
+    there = errors[errors["cases"] > 0].to_dict("records")
+    rows = [["kind", "cases", "missing", "wrong", "F1 if right", "gain"]]
+    for row in there:
         numbers = [number(row[key]) for key in ("cases", "missing", "wrong")]
-        shares = [share(row["f1_fixed"]), f"+{row['gain']:.4f}"]
-        rows.append([row["kind"], *numbers, *shares, ABOUT[row["kind"]]])
-    total = ["all", *(number(errors[key].sum()) for key in ("cases", "missing", "wrong")), "1.0000"]
-    rows.append([*total, "", "Every false negative and false positive stands in one kind."])
-    after = as_html(rows)
+        rows.append([row["kind"], *numbers, share(row["f1_fixed"]), f"+{row['gain']:.4f}"])
+    total = [number(errors[key].sum()) for key in ("cases", "missing", "wrong")]
+    rows.append(["all", *total, "1.0000", ""])
+    said = "".join(f"<dt>{row['kind']}</dt><dd>{ABOUT[row['kind']]}</dd>" for row in there)
+    after = (
+        as_html(rows) + f"<details><summary>What the kinds are</summary><dl>{said}</dl></details>"
+    )
     if texts:
         after += _words(tables["boundary_words"]) + _frequent(tables["frequent"])
-        after += _examples(tables["cases"], list(errors["kind"]))
-    about = "Each gold mention that is missing and each prediction that is wrong, once."
-    if texts:
-        about += " In the examples gold is dashed and orange, a prediction solid and blue."
-    drawn = [figures.error_gains(errors)] if errors["cases"].sum() else []
+        after += "".join(examples(main, row["kind"], EXAMPLES) for row in there)
+    about = (
+        "Each gold mention that is missing (false negative) and each prediction that is wrong "
+        "(false positive) stands in one kind, once."
+    )
+    drawn = [figures.error_gains(errors)] if there else []
     return Section("Errors", about, drawn, after=after)
 
 
 def _words(table: pd.DataFrame) -> str:
     """Words at wrong boundaries, a table for each change and edge."""
     parts = []
-    for (change, edge), found in table.groupby(["change", "edge"]):
+    groups = table.groupby(["change", "edge"])
+    for (change, edge), found in sorted(groups, key=lambda group: -group[1]["count"].sum()):
         rows = [[f"{change} at the {edge}", "times"]]
         rows += [[str(w), number(n)] for w, n in found[["word", "count"]].head(SHOWN).to_numpy()]
         parts.append(f"<div>{as_html(rows)}</div>")
@@ -75,7 +79,7 @@ def _words(table: pd.DataFrame) -> str:
 
 
 def _frequent(table: pd.DataFrame) -> str:
-    """Mentions that are most often missed or made up."""
+    """Mentions that are most often missed or spurious."""
     parts = []
     for kind, last in (("missed", "in gold"), ("spurious", "predicted")):
         found = table[table["kind"] == kind].head(SHOWN)
@@ -84,37 +88,7 @@ def _frequent(table: pd.DataFrame) -> str:
             [m, number(n), number(of)] for m, n, of in found[["mention", "count", "of"]].to_numpy()
         ]
         parts.append(f"<div>{as_html(rows)}</div>")
-    return _details("Mentions most often missed and made up", parts)
-
-
-def _examples(cases: pd.DataFrame, kinds: Iterable[str]) -> str:
-    """Some errors of each kind in their context, spread over the documents."""
-    parts = []
-    for kind in kinds:
-        found = cases[cases["kind"] == kind]
-        if found.empty:
-            continue
-        shown = found.drop_duplicates("document").head(EXAMPLES)
-        items = "".join(_example(row) for row in shown.to_dict("records"))
-        body = f'<ul class="examples">{items}</ul>'
-        parts.append(
-            f"<details><summary>Examples: {kind} ({number(len(found))})</summary>{body}</details>"
-        )
-    return "".join(parts)
-
-
-def _example(row: Mapping[Any, Any]) -> str:
-    marks = [
-        f'<span class="{kind}">{escape(row[side])}</span>'
-        for side, kind in (("gold", "gold"), ("predicted", "found"))
-        if row[side]
-    ]
-    score = "" if isnan(row["score"]) else f", score {row['score']:.2f}"
-    return (
-        f"<li>{escape(row['before'])} {' '.join(marks)} {escape(row['after'])}<br>"
-        f'<small><a href="{escape(place(row["document"]))}">{escape(row["document"])}</a>, '
-        f"{row['start']}-{row['end']}{score}</small></li>"
-    )
+    return _details("Mentions most often missed and spurious", parts)
 
 
 def _details(title: str, parts: Sequence[str]) -> str:

@@ -71,11 +71,13 @@ def frames(evaluation: Evaluation) -> dict[str, pd.DataFrame]:
         "frequent": frequent(mentions),
         "cases": cases(evaluation),
         "documents": document_scores(count),
-        "mentions": mentions,
+        "mentions": mentions.assign(
+            document=documents["document"].to_numpy()[mentions["document"]]
+        ),
     }
 
 
-TEXTS = frozenset({"boundary_words", "frequent", "cases", "mentions"})
+TEXTS = frozenset({"boundary_words", "frequent", "cases", "mentions", "disagreements"})
 """Tables that hold words of the documents."""
 
 
@@ -91,9 +93,12 @@ def write_csv(tables: Mapping[str, pd.DataFrame], folder: Path, *, texts: bool =
         OutputError: One cannot be written.
     """
     for name, table in tables.items():
+        path = folder / f"{name}.csv"
         if texts or name not in TEXTS:
-            with atomic_write(folder / f"{name}.csv", overwrite=True) as stream:
+            with atomic_write(path, overwrite=True) as stream:
                 table.to_csv(stream, index=False)
+        else:
+            path.unlink(missing_ok=True)  # An older one would be taken for a part of these.
 
 
 def scores(count: Counting, labels: Sequence[str]) -> pd.DataFrame:
@@ -140,6 +145,8 @@ def strata(count: Counting) -> pd.DataFrame:
             only_gold = dimension == "nested or adjacent"
             measures = {"recall": STRICT["recall"]} if only_gold else STRICT
             line = count.line(chosen, measures)
+            if only_gold:
+                line["predicted"] = nan
             inside = mentions["document"][chosen].nunique()
             rows.append({"dimension": dimension, "group": name, "documents": inside, **line})
     columns = [

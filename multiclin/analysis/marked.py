@@ -1,9 +1,9 @@
 """One document with its mentions marked, for a notebook: `Marked(pair)` at the end of a cell.
 
-Right, missed (only in gold) and wrong (only predicted) differ in line and colour, and a word behind
-the mention names what is not right: that is seen without colours too, and where a site strips
-styles (GitHub). The HTML loads nothing and has its styles in itself. It shows a document at a time;
-for a whole corpus there is `documents.html` (`documents`).
+Right, missing (only in gold) and wrong (only predicted) differ in line and colour, and a word
+behind the mention names what is not right: that is seen without colours too, and where a site
+strips styles (GitHub). The HTML loads nothing and has its styles in itself. It shows a document at
+a time; for a whole corpus there is `documents.html` (`documents`).
 
 How. The text is cut wherever a mention begins or ends, and each piece stands in the marks of all
 mentions over it: so mentions that cross need no more than nested ones. A mention lies one level
@@ -27,7 +27,7 @@ from multiclin.figures import BLUE, GREEN, ORANGE
 _LINES = {
     "right": ("solid", GREEN),
     "wrong": ("solid", BLUE),
-    "missed": ("dashed", ORANGE),
+    "missing": ("dashed", ORANGE),
     "found": ("solid", BLUE),
 }
 _BOX = "max-width:48rem;line-height:2.2;white-space:pre-wrap;overflow-wrap:anywhere"
@@ -68,17 +68,17 @@ class Mark(NamedTuple):
 def marks(pair: Pair) -> list[Mark]:
     """The mentions of a document, longer ones first.
 
-    Right and missed ones are as many as gold has, right and wrong ones as many as were predicted:
-    a repetition in gold is missed, as the official scorer counts it.
+    Right and missing ones are as many as gold has, right and wrong ones as many as were predicted:
+    a repetition in gold is missing, as the official scorer counts it.
 
     Example:
-        Gold `dolor leve` and `tos`, predicted `dolor` and `tos`: `dolor leve` is missed (level 2),
+        Gold `dolor leve` and `tos`, predicted `dolor` and `tos`: `dolor leve` is missing (level 2),
         `dolor` wrong (level 1), `tos` right (level 1).
     """
     gold = Counter(pair.gold.spans)
     surest_last = sorted(pair.predicted.spans, key=lambda span: span.score or 0.0)
     predicted = {span: span for span in surest_last}
-    sided = [(span, "missed") for span in (gold - Counter(predicted.keys())).elements()]
+    sided = [(span, "missing") for span in (gold - Counter(predicted.keys())).elements()]
     for span in predicted.values():
         judged = "right" if span in gold else "wrong"
         sided.append((span, judged if pair.gold.annotated else "found"))
@@ -96,18 +96,28 @@ def marked_html(pair: Pair) -> str:
         One element that needs no style sheet, no script and no network. Nothing of the document
         becomes HTML: all of it is escaped.
     """
+    return f'<div style="{_BOX}">{_heading(pair, marks(pair))}{marked_text(pair)}</div>'
+
+
+def marked_text(pair: Pair, first: int = 0) -> str:
+    """The text of a document, or of a piece of one, with its mentions marked, as HTML.
+
+    Args:
+        pair: The document or piece.
+        first: Where in its document the piece begins, for the offsets that are told.
+    """
     text, found = pair.gold.text, marks(pair)
     several = len({mark.span.label for mark in found}) > 1
     edges = {edge for mark in found for edge in (mark.span.start, mark.span.end)}
-    parts = [_heading(pair, found)]
+    parts = []
     for start, end in pairwise(sorted(edges | {0, len(text)})):
         over = [mark for mark in found if mark.span.start < end and start < mark.span.end]
-        parts.append(_within(over, _escaped(text[start:end])))
+        parts.append(_within(over, _escaped(text[start:end]), first))
         ending = [mark for mark in over if mark.span.end == end]
         tags = "".join(_tag(mark, several) for mark in reversed(ending))
         # What goes on behind the tag is drawn below it too.
-        parts.append(_within([mark for mark in over if mark.span.end > end], tags))
-    return f'<div style="{_BOX}">{"".join(parts)}</div>'
+        parts.append(_within([mark for mark in over if mark.span.end > end], tags, first))
+    return "".join(parts)
 
 
 def _heading(pair: Pair, found: Iterable[Mark]) -> str:
@@ -126,12 +136,12 @@ def _counts(found: Iterable[Mark]) -> dict[str, str]:
     return {side: f"{numbers[side]:,} {side}" for side in SIDES if numbers[side]}
 
 
-def _within(over: Iterable[Mark], html: str) -> str:
+def _within(over: Iterable[Mark], html: str, first: int) -> str:
     """HTML inside the marks of some mentions, the first of them outermost."""
     if not html:
         return ""
     opened = "".join(
-        f'<mark style="{_style(mark.side, mark.level)}" title="{escape(_about(mark))}">'
+        f'<mark style="{_style(mark.side, mark.level)}" title="{escape(_about(mark, first))}">'
         for mark in over
     )
     return opened + html + "</mark>" * opened.count("<mark ")
@@ -145,15 +155,16 @@ def _style(side: str, level: int) -> str:
     )
 
 
-def _about(mark: Mark) -> str:
+def _about(mark: Mark, first: int) -> str:
     span = mark.span
     score = "" if span.score is None else f", score {span.score:.2f}"
-    return f"{span.label} {span.start}-{span.end}, {SIDES[mark.side]}{score}"
+    offsets = f"{first + span.start}-{first + span.end}"
+    return f"{span.label} {offsets}, {SIDES[mark.side]}{score}"
 
 
 def _tag(mark: Mark, several: bool) -> str:
     """What a mention is, unless it is right, and its label where there are several."""
-    said = [mark.span.label] * several + [mark.side] * (mark.side in {"wrong", "missed"})
+    said = [mark.span.label] * several + [mark.side] * (mark.side in {"wrong", "missing"})
     color = _LINES[mark.side][1]
     return f'<sup style="color:{color};padding:0 2px">{escape(" ".join(said))}</sup>' * bool(said)
 

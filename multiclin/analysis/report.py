@@ -42,13 +42,10 @@ _STYLE = """
 details { margin: .5rem 0 } summary { cursor: pointer; color: var(--soft) }
 ol.causes li { margin: .75rem 0 } ol.causes p { margin: .1rem 0 }
 .examples { list-style: none; padding: 0 } .examples li { margin: .5rem 0; overflow-wrap: anywhere }
-#errors > .wide td:first-child { white-space: nowrap }
-#errors > .wide td:last-child { min-width: 14rem }
+dl { display: grid; grid-template-columns: max-content 1fr; gap: .25rem 1.5rem; margin: .5rem 0 }
+dd { margin: 0; min-width: 0 } dt { color: var(--soft) }
 .wide + .wide { margin-top: 1rem }
 .examples small { color: var(--soft) }
-.gold, .found { border-radius: .2rem; padding: 0 .15rem }
-.gold { background: #e08a1e33; border-bottom: 2px dashed #e08a1e }
-.found { background: #3b82f633; border-bottom: 2px solid #3b82f6 }
 .columns { display: grid; gap: 0 2rem;
   grid-template-columns: repeat(auto-fit, minmax(min(20rem, 100%), 1fr)) }
 .columns > * { min-width: 0 }
@@ -113,8 +110,11 @@ def write_report(
     body = f"<nav>{links} {link}</nav>" + "".join(map(as_section, sections))
     path = folder / "report.html"
     write_page(path, title, body, style=STYLE + _STYLE, script=script())
+    documents = folder / "documents.html"
     if texts:
-        write_documents(folder / "documents.html", title, main)
+        write_documents(documents, title, main)
+    else:
+        documents.unlink(missing_ok=True)  # An older one would leave with the report.
     return path
 
 
@@ -123,9 +123,9 @@ def _scored(evaluations: Sequence[Evaluation], tables: Frames, texts: bool) -> l
     return [
         scores_section(evaluations, tables),
         causes_section(main, tables, texts),
-        errors_section(tables, texts),
+        errors_section(main, tables, texts),
         groups_section(tables),
-        confidence_section(tables),
+        confidence_section(evaluations, tables),
         ceiling_section(tables),
         learning_section(tables),
         hardest_section(tables, texts),

@@ -119,7 +119,7 @@ def run_of(path: Path) -> Path | None:
     return None
 
 
-def open_run(run: Path, split: str | None = None, native: Path | None = None) -> Evaluation:
+def open_run(run: str | Path, split: str | None = None, native: Path | None = None) -> Evaluation:
     """What a training run found in its test documents, or else in its validation documents.
 
     Args:
@@ -130,7 +130,10 @@ def open_run(run: Path, split: str | None = None, native: Path | None = None) ->
     Raises:
         CorpusError: The folder keeps no such evaluation.
     """
+    run = Path(run)
     there = splits_of(run)
+    if not there and (run / "checkpoints").is_dir() and not (run / "metrics.json").is_file():
+        raise CorpusError([Problem(run, 0, "this training has not finished: nothing is scored")])
     if not there:
         message = (
             "no evaluation in this folder (gold/test.jsonl, gold/validation.jsonl); is it the "

@@ -17,6 +17,18 @@ from multiclin.tables import as_html, flat_rows
 
 Frames = Mapping[str, pd.DataFrame]
 
+CEILING = {
+    "lost_overlap": "lost: overlaps",
+    "lost_duplicate": "repeated",
+    "lost_tokenizer": "inside a subword",
+    "lost_words": "by word rules",
+    "split_by_windows": "whole in no window",
+    "f1_before_snapping": "F1 unsnapped",
+    "recall": "best recall",
+    "f1": "best F1",
+}
+"""Headings of the ceiling."""
+
 SHOWN = 15
 """Lines shown of lists that may be long."""
 
@@ -83,7 +95,7 @@ def groups_section(tables: Frames) -> Section | None:
     return Section("Where it fails", about, drawn, "several", table)
 
 
-def confidence_section(tables: Frames) -> Section | None:
+def confidence_section(evaluations: Sequence[Evaluation], tables: Frames) -> Section | None:
     """What scores are worth."""
     bins, curve = tables["reliability"], tables["thresholds"]
     if bins.empty:
@@ -92,11 +104,27 @@ def confidence_section(tables: Frames) -> Section | None:
     predicted = mentions[mentions["side"] == "predicted"]
     error = expected_calibration_error(predicted["score"].to_numpy(), predicted["right"].to_numpy())
     about = (
-        f"Whether a score is the chance of being right (expected calibration error {error:.3f}), "
-        "and what keeping only mentions of a least score does. Choose it on validation documents."
+        "Whether a score is the chance of being right (on average the two are "
+        f"{error:.3f} apart: the expected calibration error), and what it does to keep only "
+        f"mentions of a least score. {_chosen(evaluations, curve)}"
     )
     drawn = [figures.reliability(bins), figures.precision_recall(curve), figures.thresholds(curve)]
     return Section("Scores of mentions", about, drawn, "several")
+
+
+def _chosen(evaluations: Sequence[Evaluation], curve: pd.DataFrame) -> str:
+    """The least score that validation would choose, and what it does to the main evaluation."""
+    for evaluation in evaluations[1:]:
+        seen = frames(evaluation)["thresholds"]
+        if evaluation.split == "validation" and len(seen):
+            best = seen.to_dict("records")[int(seen["f1"].argmax())]["threshold"]
+            rest = curve[curve["threshold"] >= best]
+            here = rest["f1"].iloc[0] if len(rest) else 0.0
+            return (
+                f"Validation would choose decoding.min_score={best:.2f}: F1 {here:.4f} here, "
+                f"and {curve['f1'].iloc[0]:.4f} without."
+            )
+    return "Choose it on validation documents."
 
 
 def ceiling_section(tables: Frames) -> Section | None:
@@ -105,7 +133,7 @@ def ceiling_section(tables: Frames) -> Section | None:
     if table.empty:
         return None
     names = [str(name) for name in table.columns]
-    rows = [[name.replace("_", " ") for name in names]]
+    rows = [[CEILING.get(name, name.replace("_", " ")) for name in names]]
     for row in table.to_dict("records"):
         rows.append([cell(row[name]) for name in names])
     about = (
@@ -136,7 +164,8 @@ def hardest_section(tables: Frames, texts: bool) -> Section:
 
 def about_section(main: Evaluation) -> Section:
     """What was evaluated, and where the model comes from."""
-    rows = [["", ""], ["evaluated", main.name], *flat_rows(main.about)]
+    facts = {key: value for key, value in main.about.items() if key != "scores"}
+    rows = [["", ""], ["evaluated", main.name], *flat_rows(facts)]
     about = "multiclin report RUN --csv DIR writes every table of this page."
     return Section("This run", about, body=as_html(rows))
 

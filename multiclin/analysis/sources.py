@@ -6,13 +6,14 @@ is made of blanks and its mentions.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Sequence, Set
 from pathlib import Path
 from typing import NamedTuple
 
 from multiclin.analysis.evaluation import Evaluation, Lexicon, Pair, of_label
 from multiclin.analysis.runs import open_run, read_lexicon, run_of, splits_of
-from multiclin.corpus import excerpt
+from multiclin.corpus import excerpt, mention_mismatch
 from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.mentions import (
     language_of_folder,
@@ -27,6 +28,8 @@ from multiclin.corpus.tsv import Row, group_rows
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError
 from multiclin.files import read_text
+
+log = logging.getLogger(__name__)
 
 
 def other_splits(run: Path, main: Evaluation) -> list[Evaluation]:
@@ -57,6 +60,8 @@ def open_system(
     Raises:
         MulticlinError: As `open_run` and `open_files`.
     """
+    if not splits_of(path) and (runs := sorted(path.glob("*/gold"))):
+        raise ConfigError(f"{path} holds {len(runs)} runs; name one, or all of them: {path}/*/")
     if splits_of(path) or (path / "metrics.json").is_file() or (split and not gold):
         run = open_run(path, split, native)
         return of_label(run, meant_label(entity, run.labels, ())) if entity else run
@@ -87,8 +92,8 @@ def open_files(
         ConfigError: The two sides hold different texts, or share no document.
     """
     return beside(
-        read_side(predictions, "predictions"),
-        read_side(gold, "gold") if gold else None,
+        read_side(predictions),
+        read_side(gold, "--gold") if gold else None,
         entity=entity,
         native=native,
         lexicon=lexicon,
@@ -110,11 +115,51 @@ def beside(
             f"{excerpt(min(found.names))}; names are compared as they are written, without .txt"
         )
     in_gold = gold.labels if gold else set[str]()
+    if gold:
+        _warn_of(found, gold)
     labels = {meant_label(entity, in_gold, found.labels)} if entity else in_gold | found.labels
     names = gold.names | found.spans.keys() if gold else found.names
     pairs = [_pair(name, gold, found, labels) for name in sorted(names)]
     known = native_names(native, [pair.gold.id for pair in pairs]) if native else None
     return Evaluation(str(found.path), pairs, "", lexicon, known)
+
+
+def _warn_of(found: Side, gold: Side) -> None:
+    """Say what would score zero for a reason that has nothing to do with the system."""
+    if strangers := sorted(found.labels - gold.labels):
+        log.warning(
+            "%s: labels that gold never has: %s; labels are compared as they are written",
+            found.path,
+            ", ".join(strangers),
+        )
+    if alone := sorted(found.spans.keys() - gold.names):
+        log.warning(
+            "%s: %d documents have predictions and no gold, the first: %s",
+            found.path,
+            len(alone),
+            excerpt(alone[0]),
+        )
+    texts = found.texts | gold.texts
+    for side in (gold, found):
+        rows = [(name, row) for name, rows in side.pieces.items() for row in rows]
+        rows = [(name, row) for name, row in rows if row.text and name in texts]
+        wrong = [
+            (name, row)
+            for name, row in rows
+            if mention_mismatch(texts[name], [(row.start, row.end)], row.text)
+        ]
+        if wrong:
+            name, row = wrong[0]
+            log.warning(
+                "%s: %d of %d mentions are not what the text holds at their offsets, the first: "
+                "%s %d-%d",
+                side.path,
+                len(wrong),
+                len(rows),
+                excerpt(name),
+                row.start,
+                row.end,
+            )
 
 
 class Side(NamedTuple):
@@ -163,7 +208,7 @@ class Side(NamedTuple):
         )
 
 
-def read_side(path: Path, key: str) -> Side:
+def read_side(path: Path, key: str = "the path") -> Side:
     """Gold or predictions from a file or folder, see `open_files`.
 
     Args:

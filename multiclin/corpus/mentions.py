@@ -7,6 +7,7 @@ only way in which the official table can hold it.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
@@ -19,17 +20,19 @@ from multiclin.corpus.tsv import Row, read_rows
 from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.files import read_text
 
+log = logging.getLogger(__name__)
+
 _OFFSETS: Final = "[0-9]{1,12} [0-9]{1,12}"
 _ANN_MENTION: Final = re.compile(rf"T\S*\t(\S+) ({_OFFSETS}(?:;{_OFFSETS})*)(?:\t|\s*$)")
 _NO_MENTION: Final = tuple("RAEMN#*")  # relations, attributes, events, notes
 
 
-def mention_files(path: Path, key: str = "path") -> list[Path]:
+def mention_files(path: Path, key: str = "the path") -> list[Path]:
     """The files with the mentions of `path`: itself, or all `.ann`, or else all `.tsv`, below it.
 
     Args:
         path: A file or folder.
-        key: Config key that `path` came from, for the message.
+        key: What `path` was given as, such as `gold=`, for the message.
 
     Raises:
         CorpusError: There is no such file or folder, or it holds neither.
@@ -37,7 +40,7 @@ def mention_files(path: Path, key: str = "path") -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise CorpusError([Problem(path, 0, f"no such file or folder; check {key}=")])
+        raise CorpusError([Problem(path, 0, f"no such file or folder; check {key}")])
     for suffix in (".ann", ".tsv"):
         files = sorted(
             file
@@ -46,7 +49,7 @@ def mention_files(path: Path, key: str = "path") -> list[Path]:
         )
         if files:
             return files
-    raise CorpusError([Problem(path, 0, f"no .ann and no .tsv below this folder; check {key}=")])
+    raise CorpusError([Problem(path, 0, f"no .ann and no .tsv below this folder; check {key}")])
 
 
 def read_mentions(files: Iterable[Path]) -> list[Row]:
@@ -106,19 +109,32 @@ def _covering_span(line: str) -> tuple[str, int, int, str]:
 
 
 def native_names(path: Path, scored: Collection[str]) -> set[str]:
-    """Names of native documents, one per line.
+    """The native ones of some documents, by a file of names, one per line, with or without `.txt`.
+
+    A name of no document of `scored` is warned of.
 
     Raises:
-        ConfigError: It names no document of `scored`.
+        ConfigError: All of them are.
     """
-    names = {line.strip() for line in read_text(path).removeprefix(BOM).splitlines()} - {""}
-    if scored and names.isdisjoint(scored):
+    lines = (line.strip() for line in read_text(path).removeprefix(BOM).splitlines())
+    names = {line.removesuffix(".txt") for line in lines} - {""}
+    known = {name for name in scored if name.removesuffix(".txt") in names}
+    strangers = sorted(names - {name.removesuffix(".txt") for name in known})
+    if scored and not known:
         example = excerpt(min(scored))
         raise ConfigError(
             f"native={path}: none of its {len(names)} lines names a scored document; write one "
             f"name per line as the table has it, such as {example}"
         )
-    return names
+    if strangers:
+        log.warning(
+            "%s: %d of %d names are of no scored document, the first: %s",
+            path,
+            len(strangers),
+            len(names),
+            excerpt(strangers[0]),
+        )
+    return known
 
 
 def language_of_folder(path: Path) -> str:

@@ -108,7 +108,7 @@ def test_where_the_training_has_none_of_the_mentions_there_are_no_others() -> No
 def test_without_a_lexicon_nothing_is_said_of_it() -> None:
     found = evaluation(pair("a", "⟦tos⟧ y asma", "tos y ⟦asma⟧"))
     assert told(found, "missed")["finding"] == "Nothing was predicted at these places."
-    assert told(found, "made up")["finding"] == "Gold has nothing at these places."
+    assert told(found, "spurious")["finding"] == "Gold has nothing at these places."
 
 
 def test_made_up_mentions_that_the_training_has() -> None:
@@ -116,7 +116,7 @@ def test_made_up_mentions_that_the_training_has() -> None:
         pair("a", "tos, asma y gripe, gripe", "⟦tos⟧, ⟦asma⟧ y ⟦gripe⟧, ⟦gripe⟧"),
         lexicon={"D": {"tos": 1}},
     )
-    assert told(found, "made up")["finding"].startswith("25% of them are mentions in the training")
+    assert told(found, "spurious")["finding"].startswith("25% of them are mentions in the training")
 
 
 def test_the_length_of_mentions_with_the_lowest_recall() -> None:
@@ -134,17 +134,17 @@ def test_a_few_mentions_say_nothing_of_a_length() -> None:
 
 def test_a_threshold_that_would_raise_f1() -> None:
     found = evaluation(pair("a", "⟦tos⟧ y asma", "⟦tos⟧ y ⟦asma⟧", scores=(0.9, 0.2)))
-    assert "highest here from 0.90 (1.0000)" in told(found, "made up")["advice"]
+    assert "highest here from 0.90 (1.0000)" in told(found, "spurious")["advice"]
 
 
 def test_a_threshold_that_would_not() -> None:
     found = evaluation(pair("a", "⟦tos⟧ y asma", "⟦tos⟧ y ⟦asma⟧", scores=(0.2, 0.9)))
-    assert "would not raise F1" in told(found, "made up")["advice"]
+    assert "would not raise F1" in told(found, "spurious")["advice"]
 
 
 def test_without_scores_no_threshold_is_spoken_of() -> None:
     found = evaluation(pair("a", "tos", "⟦tos⟧"))
-    assert "min_score" not in told(found, "made up")["advice"]
+    assert "min_score" not in told(found, "spurious")["advice"]
 
 
 def test_mentions_cut_or_joined() -> None:

@@ -76,7 +76,7 @@ def test_report_of_any_predictions(tmp_path: Path, capsys: pytest.CaptureFixture
     write_rows(rows_from_documents([document(1, GOLD[0], Span(17, 20, "SYMPTOM"))]), found)
     out = told(capsys, "report", found, "--gold", gold, "--entity", "symptom")
     assert "wrong boundaries 1" in out
-    assert (found.parent / "report.html").is_file()
+    assert (found.parent / "predictions-report" / "report.html").is_file()
 
 
 def test_one_output_takes_one_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,10 +91,11 @@ def test_compare_says_whether_a_difference_is_significant(
     out = told(capsys, "compare", *runs, "--names", "small,large", "--output", tmp_path / "c")
     assert "all    small  large" in out
     # Both find the first 30; the larger one 6 more; 4 are found by neither.
-    assert out.splitlines()[-3].split()[2:6] == ["30", "0", "6", "4"]
+    agreement = next(line for line in out.splitlines() if line.startswith("small  large"))
+    assert agreement.split()[2:6] == ["30", "0", "6", "4"]
     assert (tmp_path / "c" / "comparison.md").read_text().startswith("| system |")
     assert (tmp_path / "c" / "comparison.tex").read_text().startswith("\\begin{tabular}")
-    assert len((tmp_path / "c" / "mentions.csv").read_text().splitlines()) == 7
+    assert len((tmp_path / "c" / "disagreements.csv").read_text().splitlines()) == 7
 
 
 def test_names_are_one_per_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -71,7 +71,7 @@ def test_two_systems_are_counted_and_their_mentions_told_apart() -> None:
         }
     ]
     # Both miss the fever as gold has it, so only the wrong prediction of b tells them apart.
-    assert tables["mentions"].to_numpy().tolist() == [
+    assert tables["disagreements"].to_numpy().tolist() == [
         ["case-1", "predicted", "SYMPTOM", 22, 28, "fiebre", "b", "a", "short right"]
     ]
 
@@ -82,10 +82,10 @@ def test_identical_systems_do_not_differ() -> None:
     tables = compare([system("a", gold, found), system("b", gold, found)])
     row = tables["differences"].iloc[0]
     assert row[["difference", "low", "high", "p", "p_holm"]].tolist() == [0, 0, 0, 1, 1]
-    assert difference_rows(tables)[1][5:] == ["+0.0000", "+0.000 to +0.000", "1.0000", "not shown"]
+    assert difference_rows(tables)[1][5:] == ["+0.0000", "+0.000 to +0.000", "1.0000", "no"]
     assert agreement_rows(tables)[1] == ["a", "b", "1", "0", "0", "2", "1", "0", "0"]
-    assert tables["mentions"].empty
-    assert [*tables["mentions"]][-3:] == ["found_by", "missed_by", "how"]
+    assert tables["disagreements"].empty
+    assert [*tables["disagreements"]][-3:] == ["found_by", "missed_by", "how"]
 
 
 def test_a_system_that_is_better_everywhere_is_significantly_better() -> None:
@@ -95,7 +95,7 @@ def test_a_system_that_is_better_everywhere_is_significantly_better() -> None:
     # Of the 2^10 ways to swap, only none and all give a difference as large.
     assert row["p"] == pytest.approx(2 / 2**10, abs=0.002)
     assert row[["f1_a", "f1_b", "difference", "low", "high"]].tolist() == [0, 1, 1, 1, 1]
-    assert difference_rows(tables)[1][-1] == "significant"
+    assert difference_rows(tables)[1][-1] == "yes"
 
 
 def test_the_versions_of_a_case_are_swapped_together() -> None:
@@ -104,7 +104,7 @@ def test_the_versions_of_a_case_are_swapped_together() -> None:
     tables = compare([system("a", gold, {}), system("b", gold, all_of(gold))])
     # 5 cases, not 10 documents: 2 of the 2^5 ways.
     assert tables["differences"]["p"][0] == pytest.approx(2 / 2**5, abs=0.01)
-    assert difference_rows(tables)[1][-1] == "not shown"
+    assert difference_rows(tables)[1][-1] == "no"
 
 
 def test_languages_that_disagree() -> None:
@@ -149,8 +149,8 @@ def test_p_values_of_three_systems_are_corrected() -> None:
     assert rows["p_holm"].tolist() == holm(rows["p"].tolist())
     assert rows["p_holm"].tolist() == pytest.approx([1, 3 * rows["p"][1], 3 * rows["p"][1]])
     head, *cells = difference_rows(tables)
-    assert head[-3:] == ["p", "p (Holm)", "at .05"]
-    assert [row[-1] for row in cells] == ["not shown", "significant", "significant"]
+    assert head[-3:] == ["p", "p (Holm)", "p < .05"]
+    assert [row[-1] for row in cells] == ["no", "yes", "yes"]
 
 
 def test_of_three_systems_all_that_find_and_all_that_miss_are_named() -> None:
@@ -158,7 +158,7 @@ def test_of_three_systems_all_that_find_and_all_that_miss_are_named() -> None:
     a = system("a", gold, {"w": [CHEST], "x": [COUGH]})
     b = system("b", gold, {"w": [(0, 5)], "x": [COUGH]})
     c = system("c", gold, {"w": [(0, 5)]})
-    table = compare([a, b, c])["mentions"]
+    table = compare([a, b, c])["disagreements"]
     # The high fever, which all three miss, tells them not apart.
     assert table.drop(columns=["label", "end"]).to_numpy().tolist() == [
         ["w", "predicted", 0, "dolor", "b, c", "a", "short right, short right"],
@@ -172,7 +172,7 @@ def test_a_mention_that_gold_repeats_is_found_once() -> None:
     tables = compare([system("a", gold, all_of(gold)), system("b", gold, {})])
     row = tables["agreement"].iloc[0]
     assert row[["gold_both", "gold_only_a", "gold_only_b", "gold_neither"]].tolist() == [0, 1, 0, 1]
-    assert tables["mentions"]["how"].tolist() == ["missed"]
+    assert tables["disagreements"]["how"].tolist() == ["missed"]
 
 
 def test_a_document_without_gold_that_a_system_lacks_is_one_where_it_found_nothing() -> None:
@@ -229,8 +229,8 @@ def test_rows_are_tables_to_read() -> None:
         ["b", "1", "2", "2", "1", "0.5000", "0.5000", "0.5000", "-", "0.8529", "0.5000"],
     ]
     assert difference_rows(tables) == [
-        ["group", "a", "b", "F1 of a", "F1 of b", "b - a", "95 %", "p", "at .05"],
-        ["all", "a", "b", "0.6667", "0.5000", "-0.1667", "-", "1.0000", "not shown"],
+        ["group", "a", "b", "F1 of a", "F1 of b", "b - a", "95 %", "p", "p < .05"],
+        ["all", "a", "b", "0.6667", "0.5000", "-0.1667", "-", "1.0000", "no"],
     ]
     assert agreement_rows(tables)[0][2:5] == ["gold both", "gold only a", "gold only b"]
 
@@ -240,4 +240,4 @@ def test_small_p_values_are_bounds_and_stay_numbers() -> None:
     rows = difference_rows(compare([system("a", gold, {}), system("b", gold, all_of(gold))]))
     assert rows[1][5:8] == ["+1.0000", "+1.000 to +1.000", "< 0.0001"]
     assert numeric_columns(rows)[3:8] == [True] * 5
-    assert r"+1.000 to +1.000 & \textless{} 0.0001 & significant" in as_latex(rows)
+    assert r"+1.000 to +1.000 & \textless{} 0.0001 & yes" in as_latex(rows)

@@ -74,13 +74,13 @@ def test_marks_are_right_wrong_or_missed_and_know_their_error(tmp_path: Path) ->
     page = page_of([pair("Asma, EPOC grave y tos.", gold, [gold[0], disease(6, 10)])], tmp_path)
     assert marks_of(page) == [
         (0, 4, "right", -1),
-        (6, 16, "missed", 0),
+        (6, 16, "missing", 0),
         (6, 10, "wrong", 0),
-        (19, 22, "missed", 1),
+        (19, 22, "missing", 1),
     ]
     data = data_of(page)
     assert [data["kinds"][kind] for kind in data["documents"][0][5]] == ["short right", "missed"]
-    assert "baseline, test: 1 document; mentions: 1 right, 1 wrong, 2 missed" in page
+    assert "baseline, test: 1 document; mentions: 1 right, 1 wrong, 2 missing" in page
 
 
 def test_a_repeated_prediction_is_one_mark_with_its_best_score(tmp_path: Path) -> None:
@@ -91,7 +91,7 @@ def test_a_repeated_prediction_is_one_mark_with_its_best_score(tmp_path: Path) -
 
 def test_a_repeated_gold_mention_is_right_once(tmp_path: Path) -> None:
     page = page_of([pair("Asma.", [disease(0, 4), disease(0, 4)], [disease(0, 4)])], tmp_path)
-    assert marks_of(page) == [(0, 4, "right", -1), (0, 4, "missed", 0)]
+    assert marks_of(page) == [(0, 4, "right", -1), (0, 4, "missing", 0)]
 
 
 spans = st.builds(
@@ -108,7 +108,7 @@ def test_marks_add_up_to_the_official_counts(gold: list[Span], predicted: list[S
     with TemporaryDirectory() as folder:
         sides = Counter(side for _, _, side, _ in marks_of(page_of([one], Path(folder))))
     counts = strict_counts(gold, predicted)
-    assert (sides["right"], sides["wrong"], sides["missed"]) == (counts.tp, counts.fp, counts.fn)
+    assert (sides["right"], sides["wrong"], sides["missing"]) == (counts.tp, counts.fp, counts.fn)
 
 
 def test_any_text_stays_as_it_is(tmp_path: Path) -> None:
@@ -188,7 +188,7 @@ return (async () => {
   seen.start = outputs();
   seen.built = document.querySelectorAll(".texts").length;
   seen.columns = columns("a-heart");
-  seen.nested = texts(document.querySelectorAll("#b-nested .missed mark, #b-nested .right mark"));
+  seen.nested = texts(document.querySelectorAll("#b-nested .missing mark, #b-nested .right mark"));
   seen.lines = [...document.querySelectorAll("#b-nested .text mark")].map(
     (node) => getComputedStyle(node).paddingBottom);
   seen.crossing = [...document.querySelectorAll("#c-crossing .text .found")].map(
@@ -372,7 +372,7 @@ def test_a_narrow_screen_has_one_text_with_both_layers(tmp_path: Path) -> None:
       () => marks().map((node) => [node.className, node.textContent, node.dataset.tag ?? ""]));
     """
     assert drive([HEART], driver, tmp_path, 600) == [
-        ["missed", "dolor\ntorácico", "short right"],
+        ["missing", "dolor\ntorácico", "short right"],
         ["wrong", "dolor", ""],  # Inside it, without a tag of its own.
     ]
 

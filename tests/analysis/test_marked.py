@@ -59,13 +59,13 @@ class Shown(HTMLParser):
 
 def test_right_wrong_and_missed() -> None:
     found = pair("a", "⟦tos⟧, ⟦asma⟧ y gripe", "⟦tos⟧, asma y ⟦gripe⟧")
-    assert sides(found) == [("gripe", "wrong", 1), ("asma", "missed", 1), ("tos", "right", 1)]
+    assert sides(found) == [("gripe", "wrong", 1), ("asma", "missing", 1), ("tos", "right", 1)]
 
 
 def test_a_wrong_edge_is_a_mention_missed_around_one_that_is_wrong() -> None:
     found = pair("a", "⟦dolor leve⟧ y ⟦tos⟧", "⟦dolor⟧ leve y ⟦tos⟧")
     assert sides(found) == [
-        ("dolor leve", "missed", 2),
+        ("dolor leve", "missing", 2),
         ("dolor", "wrong", 1),
         ("tos", "right", 1),
     ]
@@ -79,7 +79,7 @@ def test_crossing_mentions_lie_on_levels_of_their_own() -> None:
 def test_a_repetition_in_gold_is_missed() -> None:
     span = Span(0, 3, "D")
     assert sorted(mark.side for mark in marks(bare("a", [span, span], [span]))) == [
-        "missed",
+        "missing",
         "right",
     ]
 
@@ -97,7 +97,7 @@ def test_without_gold_mentions_are_found() -> None:
 
 def test_a_notebook_gets_html_and_a_console_the_numbers() -> None:
     found = Marked(pair("a", "⟦dolor leve⟧ y ⟦tos⟧", "⟦dolor⟧ leve y ⟦tos⟧"))
-    assert repr(found) == "a: 1 right, 1 wrong, 1 missed"
+    assert repr(found) == "a: 1 right, 1 wrong, 1 missing"
     assert found._repr_html_() == marked_html(found.pair)
     nothing = Marked(pair("b", "nada", "nada"))
     assert repr(nothing) == "b: no mentions"
@@ -112,12 +112,12 @@ def test_the_text_stands_there_with_lines_under_its_mentions() -> None:
 
 def test_a_word_behind_a_mention_says_what_is_not_right() -> None:
     shown = Shown(marked_html(pair("a", "⟦tos⟧ y ⟦dolor leve⟧", "⟦tos⟧ y ⟦dolor⟧ leve")))
-    assert shown.tags == ["", "tos y dolor|wrong", "tos y dolor leve|missed"]
+    assert shown.tags == ["", "tos y dolor|wrong", "tos y dolor leve|missing"]
 
 
 def test_labels_are_named_where_there_are_several() -> None:
     found = bare("a", [Span(0, 2, "D"), Span(4, 6, "S")], [Span(0, 2, "D")])
-    assert Shown(marked_html(found)).tags == ["", "..|D", "......|S missed"]
+    assert Shown(marked_html(found)).tags == ["", "..|D", "......|S missing"]
 
 
 def test_the_heading_counts_and_explains_the_marks() -> None:
@@ -126,7 +126,7 @@ def test_the_heading_counts_and_explains_the_marks() -> None:
     assert "<b>a&lt;b</b>" in heading
     assert re.findall(r'title="([^"]+)">([^<]+)<', heading) == [
         ("predicted, and in gold", "1 right"),
-        ("in gold, not predicted", "1 missed"),
+        ("in gold, not predicted", "1 missing"),
     ]
 
 
@@ -157,7 +157,7 @@ def test_every_mention_of_any_document_is_marked_over_its_characters(seed: int) 
     for found in random_evaluation(seed).pairs:
         shown, placed = Shown(marked_html(found)), marks(found)
         assert shown.text.count("😀") == found.gold.text.count("😀")
-        gold = [mark for mark in placed if mark.side in {"right", "missed"}]
+        gold = [mark for mark in placed if mark.side in {"right", "missing"}]
         predicted = [mark for mark in placed if mark.side in {"right", "wrong"}]
         assert len(gold) == len(found.gold.spans)
         assert {mark.span for mark in predicted} == set(found.predicted.spans)

@@ -29,6 +29,9 @@ from multiclin.files import atomic_write
 
 FORMATS = ("tsv", "brat", "jsonl")
 
+PAGES = ("report.html", "documents.html")
+"""Of a prediction, written by `analysis.report`."""
+
 
 @dataclass
 class Spool:
@@ -112,6 +115,9 @@ class Spool:
                 ]
             with atomic_write(self.tsv, overwrite=True) as stream:
                 stream_rows(rows_from_documents(self._counted(parts)), stream)
+            if self.overwrite:  # The pages of older predictions would lie about these.
+                for page in PAGES:
+                    (self.folder / page).unlink(missing_ok=True)
             if "jsonl" in self.formats:
                 path = self.folder / "predictions.jsonl"
                 with atomic_write(path, overwrite=True) as stream:
@@ -146,7 +152,7 @@ class Spool:
     def _targets(self) -> list[Path]:
         named = {"tsv": "predictions.tsv", "brat": "ann", "jsonl": "predictions.jsonl"}
         names = [named[one] for one in {"tsv", *self.formats}]
-        return [self.folder / name for name in [*names, *(["report.html"] if self.keep else [])]]
+        return [self.folder / name for name in [*names, *(PAGES if self.keep else ())]]
 
     def _part(self, rank: int | str) -> Path:
         return self.folder / f".predictions-{rank}.part"

@@ -22,11 +22,13 @@ from multiclin.analysis.sources import Side, beside, read_side
 from multiclin.batch import WindowStream
 from multiclin.bundle import Model, load_model
 from multiclin.callbacks import PredictionWriter
+from multiclin.corpus import excerpt
 from multiclin.corpus.texts import Texts
 from multiclin.datamodule import Loading
 from multiclin.document import Document
 from multiclin.encoder import Subwords
 from multiclin.errors import ConfigError, CorpusError, Problem
+from multiclin.files import read_text
 from multiclin.module import NerModule
 from multiclin.output import Spool
 from multiclin.running import Progress, make_trainer, quiet_other_processes
@@ -50,10 +52,10 @@ def predict(config: DictConfig) -> None:
     output = Path(config.output)
     keep = config.report.documents if config.report else 0
     spool = Spool(output, tuple(formats), config.overwrite, keep)
-    # Read first, for a mistake in it is better told before an hour of prediction.
-    gold = read_side(Path(config.gold), "gold=") if config.gold else None
     model = load(config)
-    texts = TokenizedTexts(Texts(Path(config.input)), model.subwords)
+    found = Texts(Path(config.input))
+    gold = open_gold(config, found)
+    texts = TokenizedTexts(found, model.subwords)
     callbacks = [PredictionWriter(model, spool), Progress()]
     runner = make_trainer(config.trainer, callbacks, [], precision=config.precision)
     stream = WindowStream(
@@ -85,9 +87,25 @@ def load(config: DictConfig) -> Model:
     return replace(model, recipe=replace(model.recipe, **changes))
 
 
+def open_gold(config: DictConfig, texts: Texts) -> Side | None:
+    """The gold of the texts, read first: a mistake in it is better told before an hour of work."""
+    if config.report and config.report.native:
+        read_text(Path(config.report.native))
+    if not config.gold:
+        return None
+    gold = read_side(Path(config.gold), "gold=")
+    if texts.files and gold.names.isdisjoint(texts.files):
+        raise ConfigError(
+            f"gold={config.gold} and input={config.input} share no document: "
+            f"{excerpt(min(gold.names, default=''))} and {excerpt(min(texts.files))}"
+        )
+    return gold
+
+
 def report(config: DictConfig, model: Model, spool: Spool, gold: Side | None) -> None:
     """Write the pages of a prediction, scored where there is gold."""
-    from multiclin.analysis.report import write_report
+    from multiclin.analysis.frames import frames
+    from multiclin.analysis.report import summary, write_report
 
     if spool.documents > spool.keep:
         log.info("no report: there are more than report.documents=%d documents", spool.keep)
@@ -99,8 +117,10 @@ def report(config: DictConfig, model: Model, spool: Spool, gold: Side | None) ->
         native=Path(config.report.native) if config.report.native else None,
         lexicon=read_lexicon(run_of(Path(config.ckpt))),
     )
-    title = f"{', '.join(model.recipe.labels)}: {spool.folder}"
-    path = write_report(spool.folder, title, [evaluation], texts=config.report.texts)
+    title, tables = f"{', '.join(model.recipe.labels)}: {spool.folder.name}", frames(evaluation)
+    path = write_report(spool.folder, title, [evaluation], tables=tables, texts=config.report.texts)
+    if gold:
+        log.info("%s", summary(evaluation, tables))
     log.info("the report: %s%s", path, "" if gold else " (gold=PATH would score it)")
 
 

@@ -33,6 +33,18 @@ from multiclin.files import atomic_write, read_text
 
 COLUMNS: Final = ("filename", "label", "start_span", "end_span", "text")
 
+DIALECTS: Final[Mapping[str, str]] = {
+    "name": "filename",
+    "tag": "label",
+    "off0": "start_span",
+    "span_ini": "start_span",
+    "strat_span": "start_span",
+    "off1": "end_span",
+    "span_end": "end_span",
+    "span": "text",
+}
+"""Names that sibling corpora give to the official columns (FACTS 2)."""
+
 # What pandas' read_csv takes for a missing value unless told otherwise.
 _PANDAS_NA: Final = frozenset(
     ["", "NA", "N/A", "n/a", "<NA>", "#NA", "#N/A", "#N/A N/A", "NULL", "null", "None"]
@@ -73,28 +85,66 @@ def read_rows(path: Path) -> list[Row]:
         CorpusError: A column is missing, or all rows that are malformed or have an end that is not
             above the start.
     """
+    return _read(path, {})[0]
+
+
+def read_dialect(path: Path) -> tuple[list[Row], Counter[str]]:
+    r"""As `read_rows`, of the tables of sibling corpora too; told by their headers.
+
+    Columns may have the names of `DIALECTS`; a filename and a label lose the spaces around them.
+
+    Returns:
+        The rows, and the names of the other columns with the number of rows that fill them.
+
+    Example:
+        `filename<TAB>mark<TAB>label<TAB>off0<TAB>off1<TAB>span` (DisTEMIST) gives the rows of the
+        official columns, and `Counter(mark=...)`.
+    """
+    rows, others = _read(path, DIALECTS)
+    stripped = (
+        Row(row.filename.strip(), row.label.strip(), row.start, row.end, row.text, row.line)
+        for row in rows
+    )
+    return list(stripped), others
+
+
+def _read(path: Path, aliases: Mapping[str, str]) -> tuple[list[Row], Counter[str]]:
     records = _records(read_text(path).removeprefix(BOM), path)
     first, header = next(records, (1, []))
     names = [name.strip() for name in header]
-    missing = [column for column in COLUMNS if column not in names]
-    if missing:
-        found = ", ".join(excerpt(name) for name in names) or "none"
-        message = f"no column {', '.join(missing)}; the columns found are {found}"
-        raise CorpusError([Problem(path, first, message)])
-    places = [names.index(column) for column in COLUMNS]
+    places = _places(names, aliases, path, first)
+    others = [place for place in range(len(names)) if place not in places]
+    filled: Counter[str] = Counter()
     rows: list[Row] = []
     problems: list[Problem] = []
     try:
         for line, record in records:
             try:
+                if aliases and max(places) < len(record):  # A note at the end may be left out.
+                    record.extend([""] * (len(names) - len(record)))
                 rows.append(_row(record, places, len(names), line))
+                filled.update(names[place] for place in others if record[place].strip())
             except ValueError as error:
                 problems.append(Problem(path, line, str(error)))
     except CorpusError as error:
         problems += error.problems
     if problems:
         raise CorpusError(problems)
-    return rows
+    return rows, filled
+
+
+def _places(names: Sequence[str], aliases: Mapping[str, str], path: Path, line: int) -> list[int]:
+    """Where the official columns stand; the official name of one goes before the others."""
+    found: dict[str, int] = {}
+    for place, name in enumerate(names):
+        column = aliases.get(name, name)
+        if column not in found or (name == column and names[found[column]] != column):
+            found[column] = place
+    if missing := [column for column in COLUMNS if column not in found]:
+        listed = ", ".join(map(excerpt, names)) or "none"
+        message = f"no column {', '.join(missing)}; the columns found are {listed}"
+        raise CorpusError([Problem(path, line, message)])
+    return [found[column] for column in COLUMNS]
 
 
 def _records(content: str, path: Path) -> Iterator[tuple[int, list[str]]]:
@@ -251,8 +301,10 @@ def spans_from_rows(
         if labels is not None and row.label not in labels:
             report.ignored_labels[row.label] += 1
             continue
-        mismatch = mention_mismatch(text, [(row.start, row.end)], row.text)
-        if mismatch:
+        place = [(row.start, row.end)]
+        mismatch = mention_mismatch(text, place, row.text)
+        # Spaces around a value are a habit of some tables, not part of the mention.
+        if mismatch and mention_mismatch(text, place, row.text.strip(" ")):
             problems.append(Problem(path, row.line, mismatch))
         else:
             spans.append(Span(row.start, row.end, row.label))

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from multiclin import __version__
 from multiclin.analysis.commands import add_commands
+from multiclin.corpus.download import add_command as add_download
 from multiclin.errors import CorpusError, MulticlinError
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     sample.add_argument("--languages", type=_comma_separated, metavar="es,en", help="all if unset")
     sample.set_defaults(run=_corpus_sample)
 
+    add_download(tools)
     find = tools.add_parser("find", help="list the sets below a folder, with their sizes")
     find.add_argument("folder", type=Path, metavar="DIR", help="any release of MultiClinNER")
     find.set_defaults(run=_corpus_find)

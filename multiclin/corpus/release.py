@@ -33,7 +33,7 @@ LAYOUT: Final = (
     "MultiClinNER-{language}-{split}-{entity}/txt/*.txt, with gold in ann/*.ann or tsv/*.tsv "
     "beside txt/, at any depth below the folder given"
 )
-_NAME: Final = re.compile(r"MultiClinNER-([^-]+)-(.+)-([^-]+?)(_batch\d+)?")
+SET_NAME: Final = re.compile(r"MultiClinNER-([^-]+)-(.+)-([^-]+?)(_batch\d+)?")
 # Other codes for a language, and the one that the corpus writes (FACTS 1).
 _LANGUAGE_ALIASES: Final = {"cs": "cz"}
 
@@ -78,7 +78,7 @@ def find_sets(root: Path) -> list[CorpusSet]:
     sets: dict[tuple[str, str, str], CorpusSet] = {}
     problems: list[Problem] = []
     for folder in folders_of(root):
-        name = _NAME.fullmatch(folder.absolute().name)
+        name = SET_NAME.fullmatch(folder.absolute().name)
         if not name or not (folder / "txt").is_dir():
             continue
         language, split, entity, batch = name.groups(default="")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from multiclin import __version__
 from multiclin.analysis.commands import add_commands
+from multiclin.checking.commands import add_check, add_stats
 from multiclin.corpus.download import add_command as add_download
 from multiclin.errors import CorpusError, MulticlinError
 
@@ -37,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             those of this process.
 
     Returns:
-        The exit status: 0, 2 for a mistake of the user's, 130 after Ctrl-C, or 141 where the reader
-        of the output has gone.
+        The exit status: 0, or what a command says of what it looked at (`corpus check`: 1, not
+        clean); 2 for a mistake of the user's, 130 after Ctrl-C, 141 where the reader of the output
+        has gone.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    status = 0
     try:
         if words and words[0] in TASKS:
             from multiclin.config import run
@@ -48,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             run(TASKS[words[0]], words[0], words[1:])
         else:
             options = _parser().parse_args(words)
-            options.run(options)
+            status = options.run(options) or status
         sys.stdout.flush()  # Here, where a reader that has gone can be met.
     except BrokenPipeError:
         # `| head` has read enough. Python would complain again when it flushes at its end.
@@ -66,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stop.__context__, KeyboardInterrupt):
             return _interrupted()
         raise
-    return 0
+    return status
 
 
 def _interrupted() -> int:
@@ -156,6 +159,8 @@ def _parser() -> argparse.ArgumentParser:
     sample.set_defaults(run=_corpus_sample)
 
     add_download(tools)
+    add_check(tools)
+    add_stats(tools)
     find = tools.add_parser("find", help="list the sets below a folder, with their sizes")
     find.add_argument("folder", type=Path, metavar="DIR", help="any release of MultiClinNER")
     find.set_defaults(run=_corpus_find)

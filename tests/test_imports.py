@@ -18,15 +18,16 @@ DOCUMENTS = (
     ["files"],
     ["tables"],
     ["pages"],
+    ["words"],
     ["corpus"],
     ["tagging"],
-    ["words"],
     ["windows"],
     ["scoring"],
 )
 ANALYSIS = (["figures"], ["analysis"])
 MODEL = (
     ["encoder"],
+    ["checking"],
     ["store"],
     ["batch"],
     ["heads", "crf"],
@@ -36,7 +37,15 @@ MODEL = (
     ["optimization"],
     ["bundle"],
 )
-LIGHTNING = (["splitting"], ["datamodule"], ["module"], ["callbacks"], ["report"])
+LIGHTNING = (
+    ["splitting"],
+    ["stopping"],
+    ["datamodule"],
+    ["module"],
+    ["callbacks"],
+    ["saving"],
+    ["report"],
+)
 COMMANDS = (
     ["mistakes"],
     ["option_files"],

@@ -11,17 +11,25 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import Model, Recipe, load_model, new_model
+from multiclin.corpus.own import OwnCorpus
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, vocabulary
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.module import NerModule
+from multiclin.schema import labels_by_entity
 from multiclin.splitting import Splitting
 
 log = logging.getLogger(__name__)
 
+TREE = "multiclinner"
+"""The `data.format` whose sets have names of their own."""
+
 
 def open_corpus(config: DictConfig) -> Corpus:
-    """The corpus of the config; a sample corpus is generated at first use."""
+    """The corpus of the config; a sample corpus is generated at first use.
+
+    Where the config names no labels the corpus says which there are.
+    """
     root = Path(config.data.root)
     if config.data.sample is not None and not root.exists():
         from multiclin.corpus.sample import generate
@@ -29,10 +37,28 @@ def open_corpus(config: DictConfig) -> Corpus:
         log.info("generating the sample corpus in %s", root)
         generate(root, **OmegaConf.to_container(config.data.sample))  # type: ignore[arg-type]
     languages = _plain(config.languages) or "all"
-    labels = dict(config.entity.labels)
-    corpus = Corpus(root, labels, languages, config.data.discontinuous)
+    labels = labels_by_entity(config.entity.labels)
+    tree = Corpus(root, labels, languages, config.data.discontinuous)
+    corpus = tree if config.data.format == TREE else _own(config, tree)
+    if not labels:
+        corpus = corpus.with_every_label()
+        log.info("labels of the corpus: %s", ", ".join(corpus.labels.values()))
     log.info("%d annotated sets in %s", len(corpus.sets), root)
     return corpus
+
+
+def _own(config: DictConfig, tree: Corpus) -> Corpus:
+    """A corpus in another format than a MultiClinNER tree."""
+    data = config.data
+    return OwnCorpus(
+        tree.root,
+        tree.labels,
+        tree.languages,
+        tree.discontinuous,
+        format=data.format,
+        language=data.language or "",
+        texts=Path(data.texts) if data.texts else None,
+    )
 
 
 def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
@@ -61,7 +87,7 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
 def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: Path) -> Model:
     """A model to train: from an encoder, from scratch, or from the weights of an older one."""
     recipe = Recipe(
-        tuple(config.entity.labels.values()),
+        tuple(corpus.labels.values()),
         config.tagging.scheme,
         config.head.name,
         config.window.size,

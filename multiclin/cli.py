@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from multiclin import __version__
 from multiclin.analysis.commands import add_commands
 from multiclin.checking.commands import add_check, add_stats
+from multiclin.corpus.convert_command import add_command as add_convert
 from multiclin.corpus.download import add_command as add_download
 from multiclin.errors import CorpusError, MulticlinError
 
@@ -91,9 +92,10 @@ def _predict(config: DictConfig) -> None:
 
 def _evaluate(config: DictConfig) -> None:
     from multiclin.evaluate import evaluate, publish
+    from multiclin.schema import labels_by_entity
 
     # An entity is a group here too: Hydra takes `entity=...` for an option of conf/entity/.
-    labels = list(config.entity.labels.values()) if config.entity else []
+    labels = list(labels_by_entity(config.entity.labels).values()) if config.entity else []
     label = labels[0] if len(labels) == 1 else None
     native = Path(config.native) if config.native else None
     report = evaluate(Path(config.gold), Path(config.pred), label, native)
@@ -160,6 +162,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add_download(tools)
     add_check(tools)
+    add_convert(tools)
     add_stats(tools)
     find = tools.add_parser("find", help="list the sets below a folder, with their sizes")
     find.add_argument("folder", type=Path, metavar="DIR", help="any release of MultiClinNER")

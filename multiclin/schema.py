@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from omegaconf import MISSING
+from omegaconf import MISSING, OmegaConf
+
+from multiclin.errors import ConfigError
 
 
 @dataclass
 class Entity:
-    """Labels that a model finds, by the folder name in the corpus."""
+    """Labels that a model finds; see `labels_by_entity`."""
 
     name: str = MISSING
-    labels: dict[str, str] = MISSING
+    labels: Any = MISSING
 
 
 @dataclass
@@ -40,6 +42,9 @@ class Data:
     """The corpus, its split and its batches."""
 
     root: str = MISSING
+    format: str = MISSING
+    language: str | None = MISSING
+    texts: str | None = MISSING
     sample: Any = MISSING
     discontinuous: str = MISSING
     validation: Validation = MISSING
@@ -191,3 +196,28 @@ def register() -> None:
     store = ConfigStore.instance()
     store.store("train_schema", Train, replace=True)
     store.store("predict_schema", Predict, replace=True)
+
+
+def labels_by_entity(labels: object) -> dict[str, str]:
+    """The value of `entity.labels` as label by entity; empty for all that the corpus has.
+
+    Args:
+        labels: A mapping of entity (the folder in a MultiClinNER tree) to label, or a list of
+            labels, whose entities are then their names in small letters.
+
+    Raises:
+        ConfigError: It is neither.
+
+    Example:
+        >>> labels_by_entity(["FARMACO", "ENFERMEDAD"])
+        {'farmaco': 'FARMACO', 'enfermedad': 'ENFERMEDAD'}
+    """
+    plain = OmegaConf.to_container(labels) if OmegaConf.is_config(labels) else labels
+    if isinstance(plain, list) and all(isinstance(label, str) for label in plain):
+        small = {label.lower(): label for label in plain}
+        return small if len(small) == len(plain) else {label: label for label in plain}
+    if not isinstance(plain, dict) or not all(isinstance(one, str) for one in plain.values()):
+        raise ConfigError(
+            f"entity.labels={plain}: give a list of labels, such as [FARMACO,SINTOMA]"
+        )
+    return {str(entity): label for entity, label in plain.items()}

@@ -17,7 +17,10 @@ from omegaconf import DictConfig, OmegaConf
 from yaml import safe_load
 
 from multiclin.config import CONF_DIR, EXECUTION_WHITELIST, register
+from multiclin.corpus.formats import FORMATS, Parts
+from multiclin.errors import ConfigError
 from multiclin.mistakes import settings
+from multiclin.schema import labels_by_entity
 from multiclin.sweeps import Summary
 
 COMMANDS = {
@@ -26,6 +29,9 @@ COMMANDS = {
     "evaluate": ["gold=gold.tsv", "pred=pred.tsv"],
 }
 """Each primary config with what it asks for."""
+
+NEEDED = {"entity=custom": ["entity.labels=[FARMACO]"]}
+"""Options that ask for more, with what it is."""
 
 
 def groups(command: str) -> set[str]:
@@ -51,7 +57,8 @@ def composed(command: str, *overrides: str) -> DictConfig:
     """The config that a command would get, Hydra's own part included."""
     register()
     with initialize_config_dir(str(CONF_DIR)):
-        words = [*COMMANDS[command], *overrides]
+        needed = (word for choice in overrides for word in NEEDED.get(choice, ()))
+        words = [*COMMANDS[command], *overrides, *needed]
         config = compose(command, words, return_hydra_config=True)
     config.hydra.runtime.output_dir, config.hydra.job.num = "run", 0
     HydraConfig.instance().set_config(config)
@@ -285,3 +292,26 @@ def test_the_quickstart_needs_no_network() -> None:
     assert config["model"]["encoder"] is None
     assert config["data"]["sample"] is not None
     assert set(config["logger"]) == {"csv"}
+
+
+@pytest.mark.parametrize("name", ["brat", "tsv", "jsonl"])
+def test_a_corpus_of_ones_own_is_configured_as_a_tree_is(name: str) -> None:
+    own, tree = resolved("train", f"data={name}")["data"], resolved("train")["data"]
+    assert own == {**tree, "format": name}
+    assert isinstance(FORMATS[name], Parts)
+
+
+def test_labels_are_named_or_left_to_the_corpus() -> None:
+    assert resolved("train", "entity=all")["entity"] == {"name": "all", "labels": {}}
+    words = ["entity=custom", "entity.name=drug"]
+    assert resolved("train", *words)["entity"] == {"name": "drug", "labels": ["FARMACO"]}
+
+
+def test_labels_are_a_list_or_a_mapping() -> None:
+    assert labels_by_entity(OmegaConf.create(["FARMACO"])) == {"farmaco": "FARMACO"}
+    assert labels_by_entity(["Drug", "DRUG"]) == {"Drug": "Drug", "DRUG": "DRUG"}
+    assert labels_by_entity(OmegaConf.create({"drug": "FARMACO"})) == {"drug": "FARMACO"}
+    assert labels_by_entity({}) == {}
+    for wrong in ("FARMACO", [1], {"drug": None}):
+        with pytest.raises(ConfigError, match="give a list of labels"):
+            labels_by_entity(wrong)

@@ -8,7 +8,7 @@ is a stream; nothing is kept.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
@@ -42,7 +42,7 @@ class Corpus:
 
     Attributes:
         root: The tree.
-        labels: Label by entity, for example `{"disease": "DISEASE"}`.
+        labels: Label by entity, for example `{"disease": "DISEASE"}`; see `with_every_label`.
         languages: Codes, or `all`.
         discontinuous: What becomes of mentions in fragments: `cover`, `split` or `skip`.
         reports: What reading met, per set; filled as the documents come.
@@ -107,6 +107,15 @@ class Corpus:
     def overview(self) -> str:
         """A table of what was read."""
         return overview(self.reports)
+
+    def with_every_label(self) -> Corpus:
+        """The same corpus with all entities that it has; their labels are their names in capitals.
+
+        Raises:
+            CorpusError: The tree has no annotated set.
+        """
+        known = {one.entity for one in find_sets(self.root) if one.has_gold and role_of(one.split)}
+        return replace(self, labels={entity: entity.upper() for entity in sorted(known)})
 
 
 def role_of(split: str) -> str:

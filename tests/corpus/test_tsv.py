@@ -16,6 +16,7 @@ from multiclin.corpus.tsv import (
     Row,
     documents_from_rows,
     format_rows,
+    read_dialect,
     read_rows,
     rows_from_documents,
     stream_rows,
@@ -242,3 +243,58 @@ def test_rows_that_fit_no_text_come_together_after_the_good_documents() -> None:
         "a.tsv:3: offset 0-3 holds 'tos' but the line says 'fie'",
         "a.tsv:5: offset 0-9 lies beyond the text of 3 characters (which stands at 0-3)",
     ]
+
+
+DISEASE = Row("a", "ENFERMEDAD", 4, 12, "diabetes")
+
+
+@pytest.mark.parametrize(
+    ("content", "others"),
+    [
+        (HEADER + "a\tENFERMEDAD\t4\t12\tdiabetes\n", {}),  # MultiClinNER, CardioCCC
+        (  # DisTEMIST
+            "filename\tmark\tlabel\toff0\toff1\tspan\na\tT1\tENFERMEDAD\t4\t12\tdiabetes\n",
+            {"mark": 1},
+        ),
+        (  # SympTEMIST, MedProcNER
+            "filename\tann_id\tlabel\tstart_span\tend_span\ttext\n"
+            "a\tT1\tENFERMEDAD\t4\t12\tdiabetes\n",
+            {"ann_id": 1},
+        ),
+        (  # CardioCCC; a note where there is one, and no TAB where there is none
+            "name\ttag\tstart_span\tend_span\ttext\tnote\n"
+            "a\tENFERMEDAD\t4\t12\tdiabetes\tsee below\na\tENFERMEDAD\t4\t12\tdiabetes\n",
+            {"note": 1},
+        ),
+        ("filename\tlabel\tspan_ini\tspan_end\ttext\na\tENFERMEDAD\t4\t12\tdiabetes\n", {}),
+        ("filename\tlabel\tstrat_span\tend_span\ttext\na\tENFERMEDAD\t4\t12\tdiabetes\n", {}),
+        (
+            " filename \t label\tstart_span \tend_span\t text\r\n"
+            " a \t ENFERMEDAD\t 4 \t 12\tdiabetes\r\n",
+            {},
+        ),
+        (  # An official name goes before another one's.
+            "name\tfilename\tlabel\tspan\tstart_span\tend_span\ttext\n"
+            "x\ta\tENFERMEDAD\ty\t4\t12\tdiabetes\n",
+            {"name": 1, "span": 1},
+        ),
+    ],
+)
+def test_tables_of_sibling_corpora_are_told_by_their_headers(
+    tmp_path: Path, content: str, others: dict[str, int]
+) -> None:
+    (tmp_path / "a.tsv").write_bytes(content.encode())
+    rows, found = read_dialect(tmp_path / "a.tsv")
+    assert set(rows) == {DISEASE}
+    assert found == others
+
+
+def test_the_official_scorer_knows_no_dialect(tmp_path: Path) -> None:
+    ((_, message),) = problems(tmp_path, "filename\tlabel\toff0\toff1\tspan\na\tX\t0\t1\ta\n")
+    assert message.startswith("no column start_span, end_span, text; the columns found are")
+
+
+def test_spaces_around_a_mention_are_not_part_of_it() -> None:
+    rows = [Row("a", "X", 4, 12, " diabetes ")]
+    (one,) = documents_from_rows(rows, {"a": "Sin diabetes"}, Path("a.tsv"))
+    assert one.spans == (Span(4, 12, "X"),)

@@ -2,47 +2,127 @@
 
 A run that is finished is never written over, its `.hydra/` neither: Hydra would write that before
 anybody has looked, so it is written here. One that was cut off is gone on with, or left alone.
+
+A `last.ckpt` that is damaged (each part of the file has a checksum) gives way to `previous.ckpt`.
 """
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile, ZipFile
 
 from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import read_checkpoint
-from multiclin.errors import CheckpointError, OutputError
+from multiclin.errors import CheckpointError, ConfigError, OutputError
 from multiclin.files import atomic_write
+
+log = logging.getLogger(__name__)
+
+
+def nothing_to_do(config: DictConfig) -> bool:
+    """Whether `ckpt_path=auto` finds its run finished: a job may be queued once too often.
+
+    Raises:
+        ConfigError: With `auto`, the run's folder would be another one each time.
+    """
+    if config.ckpt_path != "auto":
+        return False
+    if HydraConfig.initialized():
+        hydra: Any = OmegaConf.to_container(HydraConfig.get(), resolve=False)
+        part = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
+        if "${now:" in hydra[part]["dir"]:
+            raise ConfigError(
+                f"ckpt_path=auto goes on in the folder of the run: say which, hydra.{part}.dir=DIR"
+            )
+    if not (Path(config.run_dir) / "model").exists():
+        return False
+    log.info("%s holds the finished run: nothing to do", config.run_dir)
+    return True
 
 
 def find_checkpoint(config: DictConfig) -> Path | None:
-    """The checkpoint to go on from; None for a fresh start."""
+    """The checkpoint to go on from; None for a fresh start.
+
+    `ckpt_path=auto` goes on in this run's folder, or begins there. So does `last`, and where the
+    folder is new, it goes on with the newest run of the entity.
+
+    Raises:
+        CheckpointError: There is none, or it is damaged.
+    """
     if config.ckpt_path is None:
         return None
-    path = newest_checkpoint(config) if config.ckpt_path == "last" else Path(config.ckpt_path)
+    if config.ckpt_path in {"auto", "last"}:
+        return newest_checkpoint(config)
+    path = Path(config.ckpt_path)
     if not path.is_file():
         raise CheckpointError(f"ckpt_path={path} is not there; give a .ckpt file, or last")
+    check(path)
+    return path
+
+
+def newest_checkpoint(config: DictConfig) -> Path | None:
+    """The checkpoint to go on from in this run's folder; else of the newest run of the entity."""
+    here = Path(config.run_dir)
+    if found := whole_checkpoint(here):
+        return found
+    if config.ckpt_path == "auto" or (here / ".hydra").exists():
+        log.info("%s holds no checkpoint yet: the run begins", here)
+        return None
+    if here.parent.name == config.entity.name:  # not a folder of the user's own choice
+        for run in sorted(here.parent.glob("*"), reverse=True):
+            if found := whole_checkpoint(run):
+                return found
+    raise CheckpointError(
+        f"ckpt_path=last: no run in {here.parent} has a checkpoints/last.ckpt; start without it"
+    )
+
+
+def whole_checkpoint(run: Path) -> Path | None:
+    """`last.ckpt` of a run, or the one before it where it is damaged or missing; None without any.
+
+    Raises:
+        CheckpointError: There is none that is whole.
+    """
+    folder = run / "checkpoints"
+    damaged: list[CheckpointError] = []
+    for path in (folder / "last.ckpt", folder / "previous.ckpt"):
+        if not path.is_file():
+            continue
+        try:
+            check(path)
+        except CheckpointError as error:
+            damaged.append(error)
+            continue
+        if damaged:
+            log.warning("%s: going on from %s, saved before it", damaged[0], path.name)
+        return path
+    if damaged:
+        raise CheckpointError(
+            f"{'; '.join(map(str, damaged))}: begin a new run in another hydra.run.dir; "
+            f"weights={folder / 'best.ckpt'} starts from the best weights, if that is there"
+        )
+    return None
+
+
+def check(path: Path) -> None:
+    """Raise `CheckpointError` unless a run can go on from this file."""
+    try:
+        with ZipFile(path) as archive:
+            broken = archive.testzip()
+    except (BadZipFile, OSError, EOFError):
+        broken = "all of it"
+    if broken is not None:
+        raise CheckpointError(f"{path} is cut short or damaged")
     if "optimizer_states" not in read_checkpoint(path):
         raise CheckpointError(
             f"ckpt_path={path} holds the weights only; go on from the last.ckpt beside it, or "
             f"begin a new run from them with weights={path}"
         )
-    return path
-
-
-def newest_checkpoint(config: DictConfig) -> Path:
-    """The `last.ckpt` of this run's folder, else of the newest run of the entity."""
-    here = Path(config.run_dir)
-    found = [here / "checkpoints" / "last.ckpt"]
-    if here.parent.name == config.entity.name:  # not a folder of the user's own choice
-        found += sorted(here.parent.glob("*/checkpoints/last.ckpt"), reverse=True)
-    for path in found:
-        if path.is_file():
-            return path
-    raise CheckpointError(
-        f"ckpt_path=last: no run in {here.parent} has a checkpoints/last.ckpt; start without it"
-    )
 
 
 def run_folder(config: DictConfig, resumed: Path | None) -> Path:
@@ -55,7 +135,7 @@ def run_folder(config: DictConfig, resumed: Path | None) -> Path:
             f"{folder} holds a finished run; start a new one (with weights={folder}/model to go "
             "on from its weights)"
         )
-    if not resumed and (folder / "checkpoints").exists():
+    if config.ckpt_path is None and (folder / "checkpoints").exists():
         raise OutputError(
             f"{folder} holds an unfinished run; continue it with hydra.run.dir={folder} "
             "ckpt_path=last, or choose another hydra.run.dir"

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,8 +32,10 @@ from multiclin.corpus.splits import (
     overlapping_texts,
 )
 from multiclin.encoder import Subwords
+from multiclin.errors import CheckpointError
 from multiclin.files import alone, atomic_folder, atomic_write, read_text
 from multiclin.splitting import Splitting, share_out
+from multiclin.stopping import serve_on
 from multiclin.store import Store, entry_of, store_name
 from multiclin.windows import Tokenized
 
@@ -120,6 +122,8 @@ class NerDataModule(pl.LightningDataModule):
         super().__init__()
         self.corpus, self.model = corpus, model
         self.splitting, self.loading, self.cache = splitting, loading, cache
+        self._batches: LengthGroupedBatches | None = None
+        self._position: dict[str, Any] = {}  # where a run that is gone on with begins
 
     @cached_property
     def folder(self) -> Path:
@@ -226,17 +230,64 @@ class NerDataModule(pl.LightningDataModule):
             rank=rank,
             world=world,
         )
+        self._batches = batches
         if self.trainer:
-            # Workers draw the first batches of a resumed run before Lightning sets the epoch.
-            batches.set_epoch(self.trainer.current_epoch)
-            had = self.trainer.fit_loop.epoch_loop.batch_progress.current.completed
-            batches.done = had % max(1, len(batches))
+            # Workers draw their first batches before Lightning sets the epoch; and it asks for the
+            # loader before it restores the counters that say where a resumed run is.
+            loop: Any = self.trainer.fit_loop
+            batches.set_epoch(self._position.get("epoch", loop.epoch_progress.current.processed))
+            batches.done = self._position.get("done", 0)
+            self._check_order(self._position.get("order", {}))
+        self._position = {}
         return DataLoader(
             windows,
             batch_sampler=batches,
             collate_fn=self.model.collate,
             **self._workers(),
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position in the training, for a checkpoint."""
+        if self.trainer is None or self._batches is None:
+            return {}
+        loop: Any = self.trainer.fit_loop
+        # Not `completed`: at the end of a batch, where checkpoints are saved, that is one less.
+        done = loop.epoch_loop.batch_progress.current.processed
+        return {
+            "epoch": loop.epoch_progress.current.processed,
+            "done": done % max(1, int(self.trainer.num_training_batches)),
+            "order": self._order(),
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Begin the next training at this position."""
+        self._position = state_dict
+
+    def _order(self) -> dict[str, int]:
+        """What decides which windows are in which batch, and which batches in which step."""
+        assert self.trainer is not None
+        assert self._batches is not None
+        return {
+            "seed": self.loading.seed,
+            "data.batch_size": self.loading.batch_size,
+            "trainer.accumulate_grad_batches": self.trainer.accumulate_grad_batches,
+            "processes": self.trainer.world_size,
+            "training windows": len(self._batches.lengths),
+        }
+
+    def _check_order(self, then: Mapping[str, int]) -> None:
+        """Raise where a checkpoint's position would be another place in this run's order."""
+        now = self._order()
+        others = [
+            f"{name} was {then[name]} and is {now[name]}"
+            for name in now
+            if then.get(name, now[name]) != now[name]
+        ]
+        if others:
+            raise CheckpointError(
+                f"this run cannot go on from that checkpoint: {', '.join(others)}; say the same "
+                "again, or begin a new run from its weights with weights=..."
+            )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation documents."""
@@ -265,6 +316,9 @@ class NerDataModule(pl.LightningDataModule):
             "num_workers": workers,
             "persistent_workers": workers > 0,
             "pin_memory": torch.cuda.is_available(),
+            "worker_init_fn": serve_on,
+            # Else each pass draws a seed from the generator that dropout draws from.
+            "generator": torch.Generator(),
         }
 
     def _place(self) -> tuple[int, int]:

@@ -33,7 +33,7 @@ from multiclin.analysis.runs import save, save_lexicon
 from multiclin.assembly import make_module, open_corpus, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
-from multiclin.continuing import find_checkpoint, keep_config, run_folder
+from multiclin.continuing import find_checkpoint, keep_config, nothing_to_do, run_folder
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
 from multiclin.errors import OutOfMemoryError
@@ -50,6 +50,8 @@ from multiclin.running import (
     processes_ended,
     quiet_other_processes,
 )
+from multiclin.saving import Saving
+from multiclin.stopping import Stop
 
 if TYPE_CHECKING:
     from multiclin.hpo.pruning import Pruning
@@ -62,16 +64,19 @@ def train(config: DictConfig) -> float | None:
 
     Returns:
         The monitored score of the best checkpoint, which is what a search maximises; None where
-        nothing was validated.
+        nothing was validated, or had to be done (`ckpt_path=auto`).
 
     Raises:
         MulticlinError: The corpus, a setting, a checkpoint or a place for output is wrong.
     """
     quiet_other_processes()
+    if nothing_to_do(config):
+        return None
+    goes_on = config.ckpt_path == "auto" or config.hpo is not None  # by the same command
     while True:
-        with processes_ended():
+        with processes_ended(), Stop(goes_on) as stop:
             try:
-                return train_once(config)
+                return train_once(config, stop)
             except torch.OutOfMemoryError as error:
                 shrink(config, error)
         # Outside the handler: the exception held on to all that was in memory.
@@ -79,12 +84,13 @@ def train(config: DictConfig) -> float | None:
         torch.cuda.empty_cache()
 
 
-def train_once(config: DictConfig) -> float | None:
-    """Train with the batch as it is configured."""
+def train_once(config: DictConfig, stop: Stop) -> float | None:
+    """Train with the batch as it is configured, unless a signal asks it to stop."""
     resumed = find_checkpoint(config)
     folder = run_folder(config, resumed)
     keep_config(config, folder)
     config.run_dir = str(folder)
+    config.ckpt_path = str(resumed) if resumed else None
     pl.seed_everything(config.seed, workers=True, verbose=False)
     search = trial_of(config)
     if config.report and config.report.native:
@@ -103,11 +109,10 @@ def train_once(config: DictConfig) -> float | None:
     if leaks := data.leaks():
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
     save_split(Path(config.run_dir) / "split.json", data.headers())
-    trainer = trainer_of(config, search, validated=bool(data.split["validation"]))
+    trainer = trainer_of(config, search, stop, validated=bool(data.split["validation"]))
     told = search.told(trainer) if search else nullcontext()
-    with stop_explained(config), told, children_ended(trainer):
-        start = str(resumed) if resumed else None
-        trainer.fit(module, datamodule=data, ckpt_path=start, weights_only=True)
+    with stop_explained(config, stop), told, children_ended(trainer):
+        trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         if search:
             search.check()
         value = finish(config, trainer, module, data, ceilings)
@@ -153,7 +158,9 @@ def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> None:
     )
 
 
-def trainer_of(config: DictConfig, search: Pruning | None, *, validated: bool) -> pl.Trainer:
+def trainer_of(
+    config: DictConfig, search: Pruning | None, stop: Stop, *, validated: bool
+) -> pl.Trainer:
     """The Trainer with its callbacks and loggers, which know the whole config."""
     changes: dict[str, Any] = {}
     if config.hpo is not None:
@@ -168,6 +175,8 @@ def trainer_of(config: DictConfig, search: Pruning | None, *, validated: bool) -
     callbacks = [instantiate(node) for node in nodes.values()]
     if search:
         callbacks.append(search)
+    for saving in (one for one in callbacks if isinstance(one, Saving)):
+        saving.stop = stop
     loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
     trainer = make_trainer(config.trainer, callbacks, loggers, **changes)
     size, accumulated = config.data.batch_size, trainer.accumulate_grad_batches
@@ -199,14 +208,15 @@ def is_sweep() -> bool:
 
 
 @contextmanager
-def stop_explained(config: DictConfig) -> Iterator[None]:
-    """On Ctrl-C say how to go on (Lightning saves, then exits); in the end close the loggers."""
+def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
+    """Where a signal stopped the run say how to go on; in the end close the loggers."""
     try:
         yield
     except (KeyboardInterrupt, SystemExit):
         if config.hpo is None and not is_sweep():  # A search or sweep says itself how to go on.
-            go_on = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
-            log.warning("stopped; go on with the same command and %s", go_on)
+            place = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
+            more = "" if stop.goes_on else f" and {place}"
+            log.warning("stopped; go on with the same command%s", more)
         raise
     finally:
         close_loggers()
@@ -244,8 +254,9 @@ def finish(
         write_json(metrics, folder / "metrics.json")
         about = provenance(config, data, metrics)
         module.model.about.update(about)
-        save_bundle(module.model, folder / "model", model_card(module.model))
         keep(folder, data, scored)
+        save_bundle(module.model, folder / "model", model_card(module.model))  # It is finished.
+        (folder / "checkpoints" / "previous.ckpt").unlink(missing_ok=True)
         if config.report is not None:
             from multiclin.analysis.report import report_run  # pandas: not before it is needed.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,11 +10,12 @@ from typing import cast
 
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, vocabulary
-from multiclin.errors import CorpusError
+from multiclin.errors import CheckpointError, CorpusError
 from multiclin.splitting import Splitting
 from multiclin.store import Store
 from tests.toy_models import CASES, marked, toy_model, toy_set
@@ -92,34 +93,62 @@ def test_every_training_window_comes_once_an_epoch_in_another_order(data: NerDat
     assert sorted(first) == sorted(second)
 
 
-def test_a_resumed_run_begins_with_the_order_of_its_epoch(data: NerDataModule) -> None:
+ORDER = {
+    "seed": 13,
+    "data.batch_size": 2,
+    "trainer.accumulate_grad_batches": 1,
+    "processes": 1,
+    "training windows": 5,
+}
+
+
+@pytest.fixture
+def resumed(data: NerDataModule) -> Iterator[Callable[..., NerDataModule]]:
+    """Makes the data module that of a run which goes on, before Lightning has told the Trainer."""
+
+    def at(epoch: int, done: int, **order: int) -> NerDataModule:
+        progress = SimpleNamespace(current=SimpleNamespace(processed=0))
+        loop = SimpleNamespace(epoch_progress=progress)
+        trainer = SimpleNamespace(
+            global_rank=0, world_size=1, accumulate_grad_batches=1, fit_loop=loop
+        )
+        data.trainer = cast("pl.Trainer", trainer)
+        data.load_state_dict({"epoch": epoch, "done": done, "order": {**ORDER, **order}})
+        return data
+
+    yield at
+    data.trainer = None
+    data.load_state_dict({})
+
+
+def test_a_resumed_run_begins_with_the_order_of_its_epoch(
+    data: NerDataModule, resumed: Callable[..., NerDataModule]
+) -> None:
     later = data.train_dataloader()
     later.batch_sampler.set_epoch(3)  # type: ignore[union-attr]
-    data.trainer = resumed(epoch=3, done=0)
-    try:
-        assert texts(data.train_dataloader()) == texts(later)
-    finally:
-        data.trainer = None
+    assert texts(resumed(epoch=3, done=0).train_dataloader()) == texts(later)
 
 
-def resumed(epoch: int, done: int) -> pl.Trainer:
-    """What the data module sees of a Trainer that goes on after `done` batches of an epoch."""
-    batches = SimpleNamespace(current=SimpleNamespace(completed=done))
-    loop = SimpleNamespace(epoch_loop=SimpleNamespace(batch_progress=batches))
-    trainer = SimpleNamespace(current_epoch=epoch, global_rank=0, world_size=1, fit_loop=loop)
-    return cast("pl.Trainer", trainer)
-
-
-@pytest.mark.parametrize(("done", "left"), [(0, 3), (2, 1), (3, 3)])
+@pytest.mark.parametrize(("done", "left"), [(0, 3), (2, 1)])
 def test_a_run_stopped_in_mid_epoch_has_the_rest_of_it_left(
-    data: NerDataModule, done: int, left: int
+    resumed: Callable[..., NerDataModule], done: int, left: int
 ) -> None:
-    """After all 3 batches of an epoch, the 3 of the next one."""
-    data.trainer = resumed(epoch=1, done=done)
-    try:
-        assert len(list(data.train_dataloader())) == left
-    finally:
-        data.trainer = None
+    loader = resumed(epoch=1, done=done).train_dataloader()
+    assert len(list(loader)) == left
+    assert len(list(loader)) == 3  # The next epoch.
+
+
+def test_a_position_belongs_to_an_order(resumed: Callable[..., NerDataModule]) -> None:
+    message = "data.batch_size was 4 and is 2, training windows was 7 and is 5; say the same"
+    with pytest.raises(CheckpointError, match=message):
+        resumed(1, 2, **{"data.batch_size": 4, "training windows": 7}).train_dataloader()
+
+
+def test_loaders_leave_the_generator_of_dropout_alone(data: NerDataModule) -> None:
+    before = torch.get_rng_state()
+    for loader in (data.train_dataloader(), data.val_dataloader()):
+        list(loader)
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_whole_documents_come_with_their_gold(data: NerDataModule) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -191,11 +191,26 @@ def _json(path: Path) -> dict[str, Any]:
 
 
 def _history(run: Path) -> list[dict[str, float]]:
-    """What the CSV logger kept of the training, without its empty cells."""
+    """What the CSV logger kept of the training, without its empty cells.
+
+    A run that was cut off has a file for each session; what a later one repeated is its own.
+    """
     lines: list[dict[str, float]] = []
-    for path in sorted(run.glob("csv/version_*/metrics.csv")):
+    for path in sorted(run.glob("csv/version_*/metrics.csv"), key=_session):
         reader = csv.DictReader(read_text(path).splitlines())
-        lines += [{key: float(value) for key, value in row.items() if value} for row in reader]
+        session = [{key: float(value) for key, value in row.items() if value} for row in reader]
+        repeated = set(map(_figures_of, session))
+        lines = [line for line in lines if _figures_of(line) not in repeated] + session
     # The last validation is that of the best weights when all was done: no epoch is behind it.
     validated = [line for line in lines if "val/loss" in line]
     return [line for line in lines if line not in validated[-1:]]
+
+
+def _session(path: Path) -> int:
+    number = path.parent.name.removeprefix("version_")
+    return int(number) if number.isdigit() else 0
+
+
+def _figures_of(line: Mapping[str, float]) -> tuple[float, frozenset[str]]:
+    """The step of a line and the names of its figures, by which it is known again."""
+    return line.get("step", 0), frozenset(line)

@@ -214,6 +214,29 @@ def test_the_history_ends_with_the_last_epoch(tmp_path: Path) -> None:
     assert history.to_numpy().tolist() == [[1, 0.7, 0.5], [2, 0.3, 0.25]]
 
 
+def test_what_a_run_repeated_is_in_its_history_once(tmp_path: Path) -> None:
+    """It was cut off after step 30 and went on from step 15; scored twice, for want of power."""
+    save(tmp_path, "test", [ONE])
+    heading = "epoch,step,train/loss,val/loss"
+    sessions = {
+        2: ["0,10,0.9,", "0,12,,0.8", "1,20,0.5,", "1,25,,0.4", "2,30,0.1,"],
+        10: ["1,20,0.5,", "1,25,,0.4", "2,30,0.3,", "2,38,,0.2", "3,39,,0.2"],
+        11: ["3,39,,0.2"],
+    }
+    for version, lines in sessions.items():
+        path = tmp_path / "csv" / f"version_{version}" / "metrics.csv"
+        path.parent.mkdir(parents=True)
+        path.write_text("\n".join([heading, *lines]))
+    assert [tuple(line.values()) for line in open_run(tmp_path).history] == [
+        (0, 10, 0.9),
+        (0, 12, 0.8),
+        (1, 20, 0.5),
+        (1, 25, 0.4),
+        (2, 30, 0.3),
+        (2, 38, 0.2),
+    ]
+
+
 def test_test_documents_come_before_validation_documents(tmp_path: Path) -> None:
     save(tmp_path, "validation", [ONE])
     assert open_run(tmp_path).split == "validation"

@@ -14,11 +14,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
 
+from multiclin import flat
 from multiclin.batch import Collate
 from multiclin.decoding import Assembler, Decoder
 from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
@@ -28,6 +29,9 @@ from multiclin.heads import HEADS, Tagger, make_head
 from multiclin.tagging import FLATTENING, SCHEMES, Tagging, scheme
 from multiclin.windows import Windowing
 from multiclin.words import SNAPPINGS
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 FORMAT = 1
 ABOUT = "multiclin.json"
@@ -137,7 +141,7 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         """Everything but the weights, as primitives: what a checkpoint carries."""
-        config = json.loads(self.tagger.encoder.config.to_json_string(use_diff=False))  # type: ignore[operator,union-attr]
+        config = json.loads(self.tagger.encoder.config.to_json_string(use_diff=False))
         config.pop("_name_or_path", None)  # a folder of the machine that trained
         recipe = {**asdict(self.recipe), "labels": list(self.recipe.labels)}
         return {
@@ -182,7 +186,8 @@ def new_model(
     return Model(recipe, subwords, _tagger(recipe, network))
 
 
-def _tagger(recipe: Recipe, network: torch.nn.Module) -> Tagger:
+def _tagger(recipe: Recipe, network: PreTrainedModel) -> Tagger:
+    flat.prepare(network)
     return Tagger(network, [make_head(recipe.head, scheme(recipe.scheme)) for _ in recipe.labels])
 
 
@@ -201,7 +206,7 @@ def save_bundle(model: Model, folder: Path, card: str) -> None:
         raise OutputError(f"{folder} exists already; choose another place for the bundle")
     with atomic_folder(folder) as building:
         with quiet():
-            model.tagger.encoder.save_pretrained(building)  # type: ignore[operator]
+            model.tagger.encoder.save_pretrained(building)
         model.subwords.save(building)
         if weights := model.tagger.heads.state_dict():
             save_file(weights, building / "heads.safetensors")

@@ -274,7 +274,12 @@ def positions(config: PretrainedConfig) -> int:
     limit = int(getattr(config, "max_position_embeddings", None) or 0)
     if limit <= 0:  # Relative positions, as in T5 and XLNet.
         return 1 << 30
-    return limit - int(config.pad_token_id) - 1 if config.model_type in SHIFTED else limit
+    return limit - first_position(config)
+
+
+def first_position(config: PretrainedConfig) -> int:
+    """The number of a sequence's first position."""
+    return int(config.pad_token_id) + 1 if config.model_type in SHIFTED else 0
 
 
 def _labels(tags: Sequence[str]) -> dict[str, Any]:

@@ -10,13 +10,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from multiclin import flat
 from multiclin.errors import ConfigError
 from multiclin.tagging import Scheme, Transitions
 from multiclin.windows import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Head(nn.Module, ABC):
@@ -82,7 +87,7 @@ class Tagger(nn.Module):
         heads: The head of each label, in the order of the outputs.
     """
 
-    def __init__(self, encoder: nn.Module, heads: Iterable[Head]) -> None:
+    def __init__(self, encoder: PreTrainedModel, heads: Iterable[Head]) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleList(heads)
@@ -97,6 +102,8 @@ class Tagger(nn.Module):
         Returns:
             fp32, shape (batch, length, tags of all labels).
         """
+        if flat.takes_rows(self.encoder):
+            return flat.logits(self.encoder, ids, mask).float()
         logits: Tensor = self.encoder(input_ids=ids, attention_mask=mask).logits
         return logits.float()
 

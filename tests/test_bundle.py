@@ -124,7 +124,7 @@ def test_a_bundle_needs_no_hub_and_no_encoder(tmp_path: Path) -> None:
     source, folder, emitted = tmp_path / "encoder", tmp_path / "model", tmp_path / "emitted.pt"
     first = toy_model()
     with quiet():
-        first.tagger.encoder.save_pretrained(source)  # type: ignore[operator]
+        first.tagger.encoder.save_pretrained(source)
     first.subwords.save(source)
     second = new_model(Recipe(("SYMPTOM",), "bioes"), first.subwords, encoder=str(source))
     save_bundle(second, folder, "")

@@ -30,6 +30,7 @@ MODEL = (
     ["checking"],
     ["store"],
     ["batch"],
+    ["flat"],
     ["heads", "crf"],
     ["decoding"],
     ["ceiling"],

@@ -31,9 +31,10 @@ CPU = torch.device("cpu")
 def network(model_type: str, **fields: Any) -> PreTrainedModel:  # noqa: ANN401
     torch.manual_seed(1)
     more = MODERN if model_type == "modernbert" else {"max_position_embeddings": 300}
-    return build_encoder(
-        {**SIZES, **more, "model_type": model_type, **fields}, ["O", "B-X", "I-X"]
-    ).train(False)
+    config = {**SIZES, **more, "model_type": model_type, **fields}
+    made = build_encoder(config, ["O", "B-X", "I-X"])
+    made.train(False)
+    return made
 
 
 def windows(*lengths: int) -> tuple[Tensor, Tensor]:

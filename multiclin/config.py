@@ -15,6 +15,7 @@ import copy
 import netrc
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -116,6 +117,7 @@ def run(
         except MulticlinError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # The sweeper decides what a failed job means.
+            leave_no_trace(Path(HydraConfig.get().runtime.output_dir), config_name)
             raise _Stop(error) from error
 
     job.__module__ = config_name  # Hydra names the job, and so its log file, after the module.
@@ -138,6 +140,23 @@ def run(
         raise explain(error, config_dir) from error
     finally:
         _command.reset(given)
+
+
+def leave_no_trace(folder: Path, name: str) -> None:
+    """Remove the folder of a command that was refused before it did or said anything.
+
+    Args:
+        folder: Of the command; it stays unless Hydra alone has written to it.
+        name: Of its log file.
+    """
+    if folder.samefile(Path.cwd()):
+        return
+    hydras = [folder / ".hydra" / f"{one}.yaml" for one in ("config", "hydra", "overrides")]
+    log_file = folder / f"{name}.log"
+    if log_file.is_file() and log_file.stat().st_size == 0:
+        hydras.append(log_file)
+    if all(path.is_dir() or path in hydras for path in folder.rglob("*")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager

@@ -234,6 +234,30 @@ def test_a_mistake_found_by_the_task_is_passed_on(
     assert capsys.readouterr().err == ""  # Hydra adds nothing of its own.
 
 
+def test_a_refused_command_leaves_no_folder(run_toy: Run, tmp_path: Path) -> None:
+    def refuse(config: DictConfig) -> None:
+        raise CorpusError("bad")
+
+    def refuse_late(config: DictConfig) -> None:
+        Path("run/kept.txt").touch()
+        raise CorpusError("bad")
+
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", task=refuse)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", "hydra.run.dir=.", task=refuse)
+    assert tmp_path.is_dir()
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", task=refuse_late)
+    assert (tmp_path / "run" / ".hydra" / "config.yaml").is_file()
+    (tmp_path / "run" / "kept.txt").unlink()
+    (tmp_path / "run" / "train.log").write_text("said\n")
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", task=refuse)
+    assert (tmp_path / "run" / "train.log").is_file()
+
+
 def test_a_bug_stays_what_it_is(run_toy: Run) -> None:
     def task(_: DictConfig) -> None:
         raise ValueError("a bug")

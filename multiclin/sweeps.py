@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig, ListConfig, OmegaConf
@@ -35,6 +34,15 @@ from multiclin.config import command
 from multiclin.errors import ConfigError, MulticlinError
 from multiclin.files import atomic_write
 from multiclin.tables import as_markdown, as_text
+from multiclin.unfinished import (
+    FAILED,
+    UNKNOWN,
+    Unfinished,
+    explained,
+    failures,
+    keep_failure,
+    never_begun,
+)
 
 log = logging.getLogger(__name__)
 
@@ -77,14 +85,6 @@ class Run:
         if key in self.choices:
             return _as_text(self.choices[key])
         return _as_text(OmegaConf.select(self.config, key, throw_on_resolution_failure=False))
-
-    @property
-    def again(self) -> str:
-        """The command that trains this run alone, into its folder; from its checkpoint, if any."""
-        words = [*self.overrides, f"hydra.run.dir={self.folder}"]
-        if (self.folder / "checkpoints" / "last.ckpt").is_file():
-            words.append("ckpt_path=last")
-        return f"python train.py {shlex.join(words)}"
 
 
 def read_run(folder: Path) -> Run:
@@ -183,56 +183,89 @@ def mean(values: Sequence[float]) -> str:
 
 
 class Summary(Callback):
-    """Tells of the jobs of a sweep of trainings: one that fails at once, the scores at the end.
+    """Tells of the jobs of a sweep of trainings: a failure at once, all scores at the end.
 
     Hydra calls it (`hydra.callbacks` in conf/train.yaml). In a search and in a single run it says
     nothing.
     """
 
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
+        """Forget how an earlier try in this folder ended."""
+        if _is_sweep(config):
+            (Path(config.hydra.runtime.output_dir) / FAILED).unlink(missing_ok=True)
+
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ANN401
         """Say that a job has failed: its sweep goes on, and Hydra tells of the first one alone."""
         error = job_return._return_value  # The property would raise it, and print a line.
-        if _is_sweep(config) and job_return.status is JobStatus.FAILED:
-            if isinstance(error, MulticlinError):
-                log.error("error: %s", error)
-            elif isinstance(error, Exception):
-                log.error("failed: %s: %s", type(error).__name__, error)
+        if _is_sweep(config) and isinstance(error, BaseException):
+            if isinstance(error, Exception):
+                what = "error" if isinstance(error, MulticlinError) else "failed"
+                log.error("%s: %s", what, explained(error))
+            words = config.hydra.overrides.task
+            keep_failure(Path(config.hydra.runtime.output_dir), words, error)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Print the scores of all runs in the sweep's folder, and write them there."""
         if _is_sweep(config):
             try:
-                publish(Path(config.hydra.sweep.dir), command())
+                publish(config, command())
             except MulticlinError as error:  # Hydra would make a warning of it.
                 log.warning("no table of the scores: %s", error)
 
 
-def publish(folder: Path, made_by: str) -> None:
-    """Print the scores of all runs below a folder, and write them there as `summary.md`.
+def publish(config: DictConfig, made_by: str) -> None:
+    """Print the scores of all runs in a sweep's folder, and write them there as `summary.md`.
 
     Args:
-        folder: Of the sweep.
+        config: Of the sweep.
         made_by: The command that trained the last of them.
 
     Raises:
         ConfigError: The files of a run are broken.
         OutputError: The table cannot be written.
     """
-    runs = find_runs(folder)
-    if not runs:
+    folder = Path(config.hydra.sweep.dir)
+    runs, failed = find_runs(folder), failures(folder)
+    if not runs and not failed:
         return
-    table, unfinished = _table(runs), [run for run in runs if not run.metrics]
+    unfinished = _unfinished(config, runs, failed)
+    finished = [run for run in runs if run.metrics]
+    table = _table(runs)
     with atomic_write(folder / SUMMARY, overwrite=True) as stream:
         stream.write(f"# {folder}\n\nThe last command:\n\n    {made_by}\n\n")
         stream.write(f"{as_markdown(table)}\n")
         if unfinished:
             stream.write("\nNot finished, with the command of each:\n\n")
-            stream.writelines(f"- {run.folder}\n\n      {run.again}\n\n" for run in unfinished)
-    if len(unfinished) < len(runs):
+            stream.writelines(
+                f"- {one.folder}: {one.reason}\n\n      {one.again}\n\n" for one in unfinished
+            )
+        if _are_folds(finished):
+            stream.write(f"\nAll folds as one evaluation:\n\n    multiclin report {folder}\n")
+    if finished:
         log.info("scores of all runs in %s (%s)\n%s", folder, SUMMARY, as_text(table))
     if unfinished:
-        listed = "\n".join(str(run.folder) for run in unfinished)
+        listed = "\n".join(f"{one.folder}: {one.reason}" for one in unfinished)
         log.warning("not finished (%s has the command of each)\n%s", folder / SUMMARY, listed)
+
+
+def _are_folds(runs: Sequence[Run]) -> bool:
+    """Whether runs differ in nothing but their fold."""
+    folds = {run.setting("fold") for run in runs}
+    return 1 < len(folds) == len(runs) and not differing(runs)
+
+
+def _unfinished(
+    config: DictConfig, runs: Sequence[Run], failed: Sequence[Unfinished]
+) -> list[Unfinished]:
+    """All jobs without scores: first those that began."""
+    known = {one.folder: one for one in failed}
+    begun = {
+        run.folder: Unfinished(run.folder, run.overrides, UNKNOWN)
+        for run in runs
+        if not run.metrics
+    }
+    asked = [*(list(run.overrides) for run in runs), *(list(one.words) for one in failed)]
+    return [*(begun | known).values(), *never_begun(config, asked)]
 
 
 def _is_sweep(config: DictConfig) -> bool:

@@ -51,6 +51,7 @@ COMMANDS = (
     ["option_files"],
     ["schema"],
     ["config"],
+    ["unfinished"],
     ["sweeps"],
     ["running"],
     ["assembly"],

@@ -116,8 +116,16 @@ class Run(NamedTuple):
     def labels(self) -> dict[str, str]:
         """Entity -> label in the files; a joint model counts for each of its entities."""
         entity = self.config["entity"]
-        names = entity["labels"] if len(entity["labels"]) > 1 else [entity["name"]]
-        return dict(zip(names, entity["labels"].values(), strict=True))
+        given = entity["labels"] or self._bundle["recipe"]["labels"]  # None: all of the corpus.
+        named = given if isinstance(given, dict) else {label.lower(): label for label in given}
+        if len(named) > 1:
+            return named
+        [label] = named.values()
+        return {entity["name"]: label}
+
+    @property
+    def _bundle(self) -> dict[str, Any]:
+        return read_mapping(self.folder / "model" / "multiclin.json")
 
     def validation_f1(self, entity: str) -> float:
         """Strict F1 of one of its entities."""
@@ -127,7 +135,7 @@ class Run(NamedTuple):
     def settings(self) -> dict[str, str]:
         """What its scores depend on, by dotted key; the corpus by its content where it is known."""
         bundle = self.folder / "model" / "multiclin.json"
-        about = read_mapping(bundle).get("about", {}) if bundle.is_file() else {}
+        about = self._bundle.get("about", {}) if bundle.is_file() else {}
         found = _flat(self.config)
         found["data.root"] = about.get("data", {}).get("digest", found.get("data.root", "-"))
         return {
@@ -155,6 +163,38 @@ def find_runs(paths: Sequence[Path], passed: Passed) -> list[Run]:
         else:
             runs.append(Run(folder, config, read_mapping(scores)))
     return runs
+
+
+def of_one_system(runs: Sequence[Run], of: str, passed: Passed) -> list[Run]:
+    """Runs that differ in seed and fold alone, each seed and fold once: the last by its path.
+
+    Args:
+        runs: Some runs.
+        of: What they are runs of, for the message.
+        passed: Takes those that were trained again.
+
+    Raises:
+        ConfigError: They differ in something else.
+    """
+    settings = [run.settings() for run in runs]
+    lines = []
+    for key in sorted(set().union(*settings).difference(REPEATS)):
+        where: dict[str, Path] = {}
+        for run, one in zip(runs, settings, strict=True):
+            where.setdefault(one.get(key, "(not set)"), run.folder)
+        if len(where) > 1:
+            lines.append(f"{key}: " + "; ".join(f"{said} in {at}" for said, at in where.items()))
+    if lines:
+        listed = "\n  ".join([*lines[:5], *([f"and {len(lines) - 5} more"] if lines[5:] else [])])
+        raise ConfigError(
+            f"runs of {of} differ in more than seed and fold, so they are not one "
+            f"system:\n  {listed}\n"
+            "hint: give the folders of the runs that belong together"
+        )
+    last = {tuple(map(one.get, REPEATS)): run for run, one in zip(runs, settings, strict=True)}
+    kept = list(last.values())
+    passed["trained again with the same seed"] += [r.folder for r in runs if r not in kept]
+    return kept
 
 
 def below(paths: Sequence[Path], mark: str) -> list[Path]:

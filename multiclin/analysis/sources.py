@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from multiclin.analysis.evaluation import Evaluation, Lexicon, Pair, of_label
+from multiclin.analysis.folds import open_folds
 from multiclin.analysis.runs import open_run, read_lexicon, run_of, splits_of
 from multiclin.corpus import excerpt, mention_mismatch
 from multiclin.corpus.jsonl import read_documents
@@ -48,22 +49,27 @@ def open_system(
     split: str | None = None,
     native: Path | None = None,
 ) -> Evaluation:
-    """A training run, or predictions of any system beside gold.
+    """A training run, the folds of a sweep, or predictions of any system beside gold.
 
     Args:
-        path: The folder of a run, or predictions; see `open_run` and `open_files`.
+        path: The folder of a run or of folds, or predictions; see `open_run`, `open_folds` and
+            `open_files`.
         gold: Needed for predictions; not looked at for a run, which has its own.
         entity: Keep only this label, on both sides.
         split: Of a run.
         native: A file of the ids of native documents, one per line.
 
     Raises:
-        MulticlinError: As `open_run` and `open_files`.
+        MulticlinError: As `open_run`, `open_folds` and `open_files`.
     """
+    run: Evaluation | None = None
     if not splits_of(path) and (runs := sorted(path.glob("*/gold"))):
-        raise ConfigError(f"{path} holds {len(runs)} runs; name one, or all of them: {path}/*/")
-    if splits_of(path) or (path / "metrics.json").is_file() or (split and not gold):
+        run = open_folds(path, native)
+        if run is None:
+            raise ConfigError(f"{path} holds {len(runs)} runs; name one, or all of them: {path}/*/")
+    elif splits_of(path) or (path / "metrics.json").is_file() or (split and not gold):
         run = open_run(path, split, native)
+    if run is not None:
         return of_label(run, meant_label(entity, run.labels, ())) if entity else run
     return open_files(path, gold, entity=entity, native=native, lexicon=read_lexicon(run_of(path)))
 

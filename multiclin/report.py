@@ -16,7 +16,7 @@ from multiclin.tables import as_markdown, as_text, flat_rows
 
 def score_rows(scored: Mapping[str, Sequence[Scored]]) -> list[list[str]]:
     """Official scores per split, label and language."""
-    rows = [["split", "label", "language", "documents", "gold", "P", "R", "F1", "overlap F1"]]
+    rows = [["split", "label", "language", "documents", "gold", "P", "R", "F1", "character F1"]]
     for split, documents in scored.items():
         groups: dict[tuple[str, str], list[Scored]] = {}
         for one in documents:

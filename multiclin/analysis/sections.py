@@ -10,7 +10,7 @@ import pandas as pd
 from multiclin.analysis import figures
 from multiclin.analysis.cells import bounds, cell, number, place, share
 from multiclin.analysis.evaluation import Evaluation
-from multiclin.analysis.frames import frames
+from multiclin.analysis.frames import best_least, f1_from, frames
 from multiclin.figures import Section
 from multiclin.scoring.calibration import expected_calibration_error
 from multiclin.tables import as_html, flat_rows
@@ -106,23 +106,22 @@ def confidence_section(evaluations: Sequence[Evaluation], tables: Frames) -> Sec
     about = (
         "Whether a score is the chance of being right (on average the two are "
         f"{error:.3f} apart: the expected calibration error), and what it does to keep only "
-        f"mentions of a least score. {_chosen(evaluations, curve)}"
+        f"mentions of a least score. {_chosen(evaluations, tables)}"
     )
     drawn = [figures.reliability(bins), figures.precision_recall(curve), figures.thresholds(curve)]
     return Section("Scores of mentions", about, drawn, "several")
 
 
-def _chosen(evaluations: Sequence[Evaluation], curve: pd.DataFrame) -> str:
+def _chosen(evaluations: Sequence[Evaluation], tables: Frames) -> str:
     """The least score that validation would choose, and what it does to the main evaluation."""
     for evaluation in evaluations[1:]:
         seen = frames(evaluation)["thresholds"]
         if evaluation.split == "validation" and len(seen):
-            best = seen.to_dict("records")[int(seen["f1"].argmax())]["threshold"]
-            rest = curve[curve["threshold"] >= best]
-            here = rest["f1"].iloc[0] if len(rest) else 0.0
+            least = best_least(seen)
             return (
-                f"Validation would choose decoding.min_score={best:.2f}: F1 {here:.4f} here, "
-                f"and {curve['f1'].iloc[0]:.4f} without."
+                f"Validation would choose decoding.min_score={least}: "
+                f"F1 {f1_from(tables['mentions'], least):.4f} here, "
+                f"and {f1_from(tables['mentions'], 0):.4f} without."
             )
     return "Choose it on validation documents."
 

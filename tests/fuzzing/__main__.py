@@ -14,8 +14,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import redirect_stderr
+from hashlib import sha1
 from importlib import import_module
 from io import StringIO
 from pathlib import Path
@@ -87,7 +88,7 @@ def fuzz(fuzzer: ModuleType, name: str, options: argparse.Namespace) -> Done:
         words = _arguments(name, inputs, kept, options)
         child = os.fork()
         if not child:
-            _run(fuzzer, name, words, log)
+            _run(fuzzer, words, _keeping(name, options.findings), log)
         try:
             _, status = os.waitpid(child, 0)
         except KeyboardInterrupt:
@@ -129,17 +130,29 @@ def _arguments(name: str, inputs: Path, kept: Path, options: argparse.Namespace)
     return [name, *(f"-{key}={value}" for key, value in told.items()), str(kept), str(inputs)]
 
 
-def _run(fuzzer: ModuleType, name: str, words: list[str], log: Path) -> None:
-    """Fuzz in this process, which ends with it; what it says goes to the log."""
+def _keeping(name: str, findings: Path) -> Callable[[bytes], None]:
+    """The target; an input that breaks it is kept."""
     from tests.fuzzing.targets import TARGETS
 
+    def target(data: bytes) -> None:
+        try:
+            TARGETS[name](data)
+        except Exception:
+            (findings / f"{name}-{sha1(data).hexdigest()[:12]}").write_bytes(data)
+            raise
+
+    return target
+
+
+def _run(fuzzer: ModuleType, words: list[str], target: Callable[[bytes], None], log: Path) -> None:
+    """Fuzz in this process, which ends with it; what it says goes to the log."""
     with log.open("wb") as stream:
         for descriptor in (1, 2):
             os.dup2(stream.fileno(), descriptor)
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # Threads would be waited for a million times.
     logging.disable()
     try:
-        fuzzer.Setup(words, TARGETS[name])
+        fuzzer.Setup(words, target)
         fuzzer.Fuzz()
     finally:
         os._exit(1)  # It ends its process itself, but for a finding.

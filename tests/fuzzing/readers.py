@@ -82,12 +82,24 @@ def corpus_judge(root: Path, format_: str, source: Source) -> Callable[[], None]
         found, error = until_told(FORMATS[format_].read(root / "in", how))
         for _, one in found:
             judge_document(one)
+            if format_ == "brat":
+                _judge_words(one, root / "in" / f"{one.id}.ann")
         if not new:
             _judge_training(root / "in", format_, how)
         elif not error:
             _judge_conversion(root, (format_, new), how)
 
     return judge
+
+
+def _judge_words(one: Document, ann: Path) -> None:
+    """What a line says stands where it says, but for white space."""
+    for line in ann.read_text("utf-8").split("\n") if ann.exists() else ():
+        if line.startswith("T") and ";" not in line:
+            _, place, words = line.split("\t", 2)
+            start, end = map(int, place.split()[-2:])
+            held = {text[start:end] for text in (one.text, f"\ufeff{one.text}")}
+            assert "".join(words.split()) in {"".join(text.split()) for text in held}
 
 
 def _judge_conversion(root: Path, formats: tuple[str, str], how: Reading) -> None:

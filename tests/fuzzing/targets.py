@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from tests.fuzzing import corrections, measuring, modelling, readers, shapes, wording
+from tests.fuzzing import corrections, measuring, modelling, readers, shapes, wording, writing
 
 Target = Callable[[bytes], None]
 
@@ -16,6 +16,7 @@ TARGETS: Final[Mapping[str, Target]] = {
     "score": readers.score,
     "texts": readers.texts,
     "lists": readers.lists,
+    "predictions": writing.predictions,
     "check": corrections.check_and_repair,
     "recounting": corrections.recounting,
     "words": wording.words,
@@ -50,5 +51,24 @@ KEYWORDS: Final = (
 )
 """What a fuzzer would take long to spell."""
 
-FOUND: Final[Mapping[str, tuple[bytes, ...]]] = {}
-"""Inputs that once broke a target, each mended with a test of its own where the code is tested."""
+_NAMED: Final = b'{"id": "dev/a", "text": "a\\tb", "spans": [{"start": 0, "end": 1, "label": "X"}]}'
+
+FOUND: Final[Mapping[str, tuple[bytes, ...]]] = {
+    "brat": (b"\0\1\6tos",),  # without gold: an empty MultiClinNER tree was written
+    "jsonl": (
+        b"\0\1\1" + _NAMED,  # a table whose text had another name
+        b"\0\1\2" + _NAMED,  # CoNLL likewise: the text was rebuilt, its case another one
+        b'\0\0\3{"id": "a", "text": "a", "annotated": ["\\ud800"]}',  # no file can hold it
+        b'\0\1\1{"id": "a", "text": "a", "language": "' + b"x" * 700 + b'"}',
+    ),
+    "bioc_json": (
+        b'\0\0\0{"documents": [' + b"9" * 5000 + b"]}",
+        b'\0\0\0{"documents": [{"id": "a", "infons": {"multiclin:annotated": "[1]"}}]}',
+    ),
+    "huggingface": (
+        b'\0\0\7{"text": ["a"], "spans": []}',
+        b'\0\0\7{"tokens": ["a"], "ner_tags": [0]}\n====\n' + b"[" * 100_000,
+    ),
+    "lists": (b"\n====\n" + b"[" * 100_000, b"\n====\n" + b"9" * 5000),
+}
+"""Inputs that once broke a target; what was mended has a test of its own where it is tested."""

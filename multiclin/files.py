@@ -87,10 +87,10 @@ def atomic_write(
 
 @contextmanager
 def _atomic_write(path: Path, *, binary: bool, overwrite: bool) -> Iterator[IO[Any]]:
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already; name another output or allow overwriting")
     temporary = path.with_name(f".multiclin-{token_hex(8)}.tmp")
     try:
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already; name another output or allow overwriting")
         path.parent.mkdir(parents=True, exist_ok=True)
         stream: IO[Any]
         if binary:

@@ -57,6 +57,8 @@ def test_a_path_that_cannot_be_written_is_an_output_error(tmp_path: Path) -> Non
     path = tmp_path / "folder"
     with pytest.raises(OutputError, match="cannot write"), atomic_write(path, overwrite=True):
         pass
+    with pytest.raises(OutputError, match="cannot write"), atomic_write(tmp_path / ("a" * 300)):
+        pass
     assert {file.name for file in tmp_path.iterdir()} == {"file", "folder"}
 
 

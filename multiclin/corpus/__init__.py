@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -24,6 +24,7 @@ BOM: Final = "\ufeff"
 # Every character at which some reader of lines breaks one.
 _BREAKS: Final = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", " "))
 _EXCERPT: Final = 40
+_LISTED: Final = 20
 _NEARBY: Final = 100
 _Result = TypeVar("_Result")
 
@@ -85,6 +86,43 @@ def one_line(mention: str) -> str:
 def excerpt(text: str) -> str:
     """At most 40 characters, quoted: no message prints more of a patient's text."""
     return repr(text[:_EXCERPT]) + ("..." if len(text) > _EXCERPT else "")
+
+
+def listing(names: Iterable[str]) -> str:
+    """Names that a corpus has, for a message: at most 20, each at most 40 characters."""
+    names = list(names)
+    shown = [name[:_EXCERPT] + ("..." if len(name) > _EXCERPT else "") for name in names[:_LISTED]]
+    more = [f"... ({len(names) - _LISTED} more)"] if len(names) > _LISTED else []
+    return ", ".join(shown + more)
+
+
+def checked_text(value: object, name: str) -> str:
+    """A value of JSON where a text must stand.
+
+    Raises:
+        ValueError: It is none, or holds half a surrogate pair: JSON can spell it, no file hold it.
+    """
+    if not isinstance(value, str):
+        found = "nothing" if value is None else f"a JSON {type(value).__name__}"
+        raise ValueError(f"{name} must be a string, found {found}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        message = f"{name} holds half a surrogate pair at character {error.start}"
+        raise ValueError(message) from error
+    return value
+
+
+def checked_name(value: object, name: str) -> str:
+    """A value of JSON where a name must stand; a whole number is one.
+
+    Raises:
+        ValueError: It is none, or is empty, or holds half a surrogate pair.
+    """
+    text = checked_text(str(value) if type(value) is int else value, name)
+    if not text:
+        raise ValueError(f"{name} is empty")
+    return text
 
 
 def mention_mismatch(text: str, fragments: Sequence[tuple[int, int]], mention: str) -> str | None:

@@ -43,7 +43,7 @@ def _json_nodes(path: Path) -> Iterator[Node]:
             raise TypeError
     except json.JSONDecodeError as error:
         raise CorpusError([Problem(path, error.lineno, f"not JSON: {error.msg}")]) from error
-    except (KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # A number without end.
         message = 'no BioC collection: expected an object with a list "documents"'
         raise CorpusError([Problem(path, 0, message)]) from error
     yield from documents

@@ -36,7 +36,7 @@ from multiclin.corpus.tagged import (
     spans_of,
     tagged_sentences,
 )
-from multiclin.corpus.texts import case_of, files_of, find_texts
+from multiclin.corpus.texts import case_of, files_of, find_texts, text_places
 from multiclin.document import Document
 from multiclin.errors import CorpusError, Problem
 from multiclin.files import atomic_write, decode, read_text
@@ -113,10 +113,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _texts(path: Path, reading: Reading) -> Mapping[str, Path]:
-    if reading.texts:
-        return find_texts(reading.texts)
-    beside = (path if path.is_dir() else path.parent) / TEXTS
-    return find_texts(beside) if any(beside.rglob("*.txt")) else {}
+    """Each under its path, as we write it, and under its name alone."""
+    root = reading.texts or (path if path.is_dir() else path.parent) / TEXTS
+    if not reading.texts and not any(root.rglob("*.txt")):
+        return {}
+    return text_places(root) | find_texts(root)
 
 
 def _drafts(path: Path, problems: list[Problem]) -> Iterator[_Draft]:

@@ -165,8 +165,8 @@ def file_name(document: Document) -> str:
         OutputError: It would not.
     """
     name = document.id
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    if hidden or name != one_line(name).strip() or name.endswith((".txt", "/")):
+    wrong = any(part[:1] in ("", ".") or part == "__MACOSX" for part in name.split("/"))
+    if wrong or name != one_line(name).strip() or name.endswith(".txt"):
         raise OutputError(
             f"no file can be named after the document {excerpt(name)}: it begins with a dot, ends "
             "in .txt, or has white space at an edge; rename it, or convert to jsonl"

@@ -19,7 +19,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final, Protocol
 
-from multiclin.corpus import bioc, conll, excerpt, huggingface
+from multiclin.corpus import bioc, conll, excerpt, huggingface, listing
 from multiclin.corpus.exchange import Losses, Reading, Survey
 from multiclin.corpus.jsonl import read_documents, write_documents
 from multiclin.corpus.release import normalise_language
@@ -151,11 +151,11 @@ class Parts:
 
 
 def _must_be_there(axis: str, asked: str, known: Iterable[str]) -> None:
-    listed = sorted(known)
-    if asked and listed and asked not in listed:
-        near = get_close_matches(asked, listed, n=1, cutoff=0)[0]
+    known = sorted(known)
+    if asked and known and asked not in known:
+        near = get_close_matches(asked, known, n=1, cutoff=0)[0]
         raise ConfigError(
-            f"--{axis} {asked}: the corpus has {', '.join(map(repr, listed))}; nearest: {near!r}"
+            f"--{axis} {asked}: the corpus has {listing(known)}; nearest: {excerpt(near)}"
         )
 
 

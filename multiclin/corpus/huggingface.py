@@ -26,7 +26,7 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from multiclin.corpus import excerpt, mention_mismatch
+from multiclin.corpus import checked_name, checked_text, excerpt, mention_mismatch
 from multiclin.corpus.exchange import Losses, Reading
 from multiclin.corpus.tagged import (
     Token,
@@ -69,7 +69,7 @@ def read_huggingface(path: Path, reading: Reading) -> Iterator[Document]:
             together = [row for row, _ in group]
             try:
                 yield _document(together, file, reading)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
                 said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
                 problems.append(Problem(file, together[0][0], f"not such a row: {said}"))
     if problems:
@@ -129,16 +129,15 @@ def _pyarrow(path: Path) -> tuple[Any, type[Exception]]:
 
 def _document(rows: Sequence[_NumberedRow], path: Path, reading: Reading) -> Document:
     number, first = rows[0]
-    name = first.get("document") or first.get("id")
-    name = f"{path.stem}-{number:06d}" if name is None or name == "" else str(name)
+    told = [first[key] for key in ("document", "id") if first.get(key) not in (None, "")]
+    name = checked_name(told[0], "its name") if told else f"{path.stem}-{number:06d}"
     read, columns = (_of_tokens, _TAGS) if "tokens" in first else (_of_spans, _SPANS)
     used = next((column for column in columns if column in first), columns[0])
     text, spans = read([row for _, row in rows], used, name, path, reading.losses)
-    f"{name}{text}".encode()  # Half a surrogate pair, which JSON can spell, is a ValueError.
     known = _FACTS | {used} | ({"tokens"} if "tokens" in first else set())
     for column in sorted(set().union(*(row.keys() for _, row in rows)) - known):
         reading.losses.add(f"column {excerpt(column)}", name, times=len(rows))
-    language = str(first.get("language") or "")
+    language = checked_text(first.get("language") or "", "language")
     return Document(name, text, spans, language, reading.annotated, case_of(name))
 
 
@@ -151,6 +150,7 @@ def _of_tokens(
     if not is_known:
         text = rebuilt(row["tokens"] for row in rows)
         losses.add("text: rebuilt, a space between two tokens", name)
+    checked_text(text, "its text")
     at = 0
     for row in rows:
         tags = [_tag(tag, column, path) for tag in row[column]]
@@ -174,7 +174,7 @@ def _tag(tag: object, column: str, path: Path) -> str:
             f"line from number 0 on, into {path.parent / 'names.txt'}"
         )
     if not 0 <= tag < len(names):
-        raise ValueError(f"tag {tag} of {column}, which has {len(names)} names")
+        raise ValueError(f"tag {excerpt(str(tag))} of {column}, which has {len(names)} names")
     return check_tag(names[tag])
 
 
@@ -202,16 +202,16 @@ def _of_spans(
     rows: Sequence[_Row], column: str, name: str, _: Path, losses: Losses
 ) -> tuple[str, tuple[Span, ...]]:
     (row,) = rows
-    text = row["text"]
+    text = checked_text(row["text"], "text")
     spans = []
     for one in row[column] or []:
         start, end = one["start"], one["end"]
         if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
-            raise ValueError(f"offset {start!r}-{end!r} is no range of its text")
+            raise ValueError(f"offset {f'{start!r}-{end!r}'[:40]} is no range of its text")
         said = mention_mismatch(text, [(start, end)], str(one.get("text") or text[start:end]))
         if said:
             raise ValueError(said)
-        spans.append(Span(start, end, str(one["label"])))
+        spans.append(Span(start, end, checked_name(one["label"], "a label")))
         for key in sorted(one.keys() - {"start", "end", "label", "text"}):
             losses.add(f"{column}: {excerpt(key)}", name, spans[-1])
     return text, tuple(spans)

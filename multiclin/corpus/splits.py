@@ -213,8 +213,9 @@ def load_split(path: Path) -> dict[str, frozenset[str]]:
     """
     try:
         content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        problem = Problem(path, error.lineno, f"not JSON ({error.msg}); delete it to split anew")
+    except (ValueError, RecursionError) as error:
+        line, why = getattr(error, "lineno", 0), getattr(error, "msg", "nested or long without end")
+        problem = Problem(path, line, f"not JSON ({why}); delete it to split anew")
         raise CorpusError([problem]) from error
     sides = content.values() if isinstance(content, dict) else [None]
     if not all(isinstance(s, list) and all(isinstance(key, str) for key in s) for s in sides):

@@ -111,8 +111,8 @@ def write_brat(documents: Iterable[Document], folder: Path, losses: Losses) -> N
             raise OutputError(f"{error}; --map renames labels") from error
 
 
-def _tell_folder(document: Document, losses: Losses) -> None:
-    if "/" in file_name(document):
+def _tell_folder(document: Document, losses: Losses, *, is_named: bool = False) -> None:
+    if "/" in file_name(document) and not is_named:
         losses.add("name: its folder, where the name without it is the only one", document.id)
 
 
@@ -137,9 +137,9 @@ def read_tables(path: Path, reading: Reading) -> Iterator[Document]:
         tables.append((file, group_rows(rows)))
         for column, number in others.items():
             reading.losses.add(f"column {excerpt(column)}", file.name, times=number)
-    texts = find_texts(reading.texts or _beside(path))
+    named = {name for _, grouped in tables for name in grouped}
+    texts = find_texts(reading.texts or _beside(path), named)
     if path.is_file() and role_of(path.stem):
-        named = {name for _, grouped in tables for name in grouped}
         _tell_unnamed(path, texts, reading.losses)
         texts = {name: text for name, text in texts.items() if name in named}
     problems += _told_twice(tables)
@@ -215,7 +215,7 @@ def write_tables(documents: Iterable[Document], folder: Path, losses: Losses) ->
 
     def written() -> Iterator[Document]:
         for document in documents:
-            _tell_folder(document, losses)
+            _tell_folder(document, losses, is_named=bool(document.spans))
             for label in sorted({span.label for span in document.spans}):
                 if label != label.strip():
                     raise OutputError(f"white space at an edge of the label {excerpt(label)}")

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice, starmap
 from pathlib import Path
 from typing import Final
@@ -38,9 +38,10 @@ def folders_of(root: Path) -> Iterator[Path]:
     waiting = [root]
     while waiting:
         folder = waiting.pop()
-        if folder.resolve() in seen:
+        place = folder.resolve()
+        if place in seen:
             continue
-        seen.add(folder.resolve())
+        seen.add(place)
         yield folder
         try:
             with os.scandir(folder) as entries:
@@ -63,14 +64,17 @@ def _is_visible(name: str) -> bool:
 def case_of(id: str) -> str:
     """The case that a document id names: split and number, one in all languages and entities.
 
+    Folders in the id do not count.
+
     Example:
         >>> case_of("MultiClinNER-en-train-disease-0001")
         'train-0001'
         >>> case_of("S0004-06142005000500011-1")
         'S0004-06142005000500011-1'
     """
-    match = _DOCUMENT.fullmatch(id)
-    return "-".join(match.groups()) if match else id
+    name = id.rpartition("/")[2] or id
+    match = _DOCUMENT.fullmatch(name)
+    return "-".join(match.groups()) if match else name
 
 
 def language_of(document: str) -> str:
@@ -83,11 +87,29 @@ def language_of(document: str) -> str:
     return match.group(1) if match else UNKNOWN
 
 
-def find_texts(path: Path) -> dict[str, Path]:
+def find_texts(path: Path, named: Container[str] = ()) -> dict[str, Path]:
     """Every `.txt` at or below `path` by the id of its document; a file gives itself.
 
+    Args:
+        path: A folder or a file.
+        named: Ids that something else gives documents: those that are paths stay.
+
     Example:
-        `x.txt`, `a/x.txt` and `a/y.txt` have the ids `x`, `a/x` and `y`.
+        `x.txt`, `a/x.txt` and `a/y.txt` have the ids `x`, `a/x` and `y`; if `a/y` is named, `a/y`.
+
+    Raises:
+        CorpusError: There is none.
+    """
+    places = text_places(path)
+    alike = Counter(text.stem for text in places.values())
+    return {
+        place if place in named or alike[text.stem] > 1 else text.stem: text
+        for place, text in places.items()
+    }
+
+
+def text_places(path: Path) -> dict[str, Path]:
+    """Every `.txt` at or below `path` by its path from there without suffix, sorted.
 
     Raises:
         CorpusError: There is none.
@@ -99,12 +121,8 @@ def find_texts(path: Path) -> dict[str, Path]:
     found = [text for folder in folders_of(path) for text in files_of(folder, ".txt")]
     if not found:
         raise CorpusError([Problem(path, 0, "no .txt file here or in any folder below")])
-    alike = Counter(text.stem for text in found)
     places = {text.relative_to(path).with_suffix("").as_posix(): text for text in found}
-    return {
-        text.stem if alike[text.stem] == 1 else place: text
-        for place, text in sorted(places.items())
-    }
+    return dict(sorted(places.items()))
 
 
 class Texts:

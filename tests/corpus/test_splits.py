@@ -219,7 +219,11 @@ def test_a_split_is_saved_and_loaded(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["test"] == []
 
 
-@pytest.mark.parametrize("content", ['{"train": ["a"', '["a"]', '{"train": [1]}', '{"train": "a"}'])
+@pytest.mark.parametrize(
+    "content",
+    ['{"train": ["a"', '["a"]', '{"train": [1]}', '{"train": "a"}', "[" * 100_000, "9" * 5000],
+    ids=range(6),
+)
 def test_a_broken_split_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "split.json"
     path.write_text(content)

@@ -82,8 +82,9 @@ def test_runs_that_are_no_folds_are_to_be_named(tmp_path: Path) -> None:
     fold(tmp_path / "1", None, "a", seed=14)
     with pytest.raises(ConfigError, match="holds 2 runs; name one"):
         open_system(tmp_path)
-    fold(tmp_path / "2", 0, "a")
-    with pytest.raises(ConfigError, match="holds 3 runs; name one"):
+    for number, id in enumerate("ab"):
+        fold(tmp_path / f"fold{number}", number, id)
+    with pytest.raises(ConfigError, match="holds 4 runs; name one"):
         open_system(tmp_path)
 
 

@@ -31,7 +31,8 @@ from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.files import read_text
 from multiclin.module import NerModule
 from multiclin.output import Spool
-from multiclin.running import Progress, make_trainer, quiet_other_processes
+from multiclin.processes import processes_ended, processes_watched, quiet_other_processes
+from multiclin.running import Progress, make_trainer
 from multiclin.windows import Tokenized
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,8 @@ def predict(config: DictConfig) -> None:
     workers = Loading(workers=config.workers).worker_processes
     loader = DataLoader(stream, batch_size=None, num_workers=workers)
     module = NerModule(model)
-    runner.predict(module, dataloaders=loader, return_predictions=False)
+    with processes_ended(), processes_watched(runner):
+        runner.predict(module, dataloaders=loader, return_predictions=False)
     if runner.is_global_zero:
         log.info("%d mentions in %d documents: %s", spool.mentions, spool.documents, spool.tsv)
         if config.report:

@@ -7,18 +7,15 @@ goes through the log, so a job's log file reads like its console.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
@@ -110,49 +107,6 @@ def _fleeting(bar: Tqdm) -> Tqdm:
     return bar
 
 
-def quiet_other_processes() -> None:
-    """Under DDP every process runs the whole command; only the first one speaks."""
-    if getattr(rank_zero_only, "rank", 0):
-        logging.getLogger().setLevel(logging.ERROR)
-
-
-@contextmanager
-def processes_ended() -> Iterator[None]:
-    """Afterwards the processes of a DDP job are gone: the next job of a multirun starts its own.
-
-    Lightning leaves the process group and these variables to the end of the main process.
-    """
-    names = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            os.environ.update({name: value} if value is not None else {})
-
-
-@contextmanager
-def children_ended(trainer: pl.Trainer) -> Iterator[None]:
-    """An error in this process ends the others of its DDP job, and is not the end of it.
-
-    They may have met it too, or wait for this one for ever; and Lightning kills the main process,
-    with all that a multirun has still to do, once it sees that one of them ended in an error.
-    """
-    try:
-        yield
-    except BaseException:
-        watched = getattr(trainer.strategy.launcher, "procs", [])
-        children = list(watched)
-        watched.clear()  # In place: an empty list says to the thread that watches it: all is well.
-        for child in children:
-            child.kill()
-            child.wait()
-        raise
-
-
 def close_loggers() -> None:
     """End the W&B run of this job, or the next job of a multirun would log into it."""
     wandb = sys.modules.get("wandb")
@@ -208,7 +162,8 @@ def make_trainer(
     """
     for pattern in _NOISE:
         warnings.filterwarnings("ignore", pattern)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     precision = arguments.pop("precision", node.precision)
     if precision == "auto":
         precision = best_precision(node.accelerator)

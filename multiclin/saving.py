@@ -111,8 +111,15 @@ class Saving(Checkpoint):
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Put the generators back where they were, after all that is drawn in starting again."""
-        if self._generators is not None and len(self._generators) == trainer.world_size:
-            restore_generators(self._generators[trainer.global_rank])
+        if self._generators is not None:
+            if len(self._generators) == trainer.world_size:
+                restore_generators(self._generators[trainer.global_rank])
+            else:
+                log.warning(
+                    "processes were %d and are %d: the steps stay the same, dropout draws anew",
+                    len(self._generators),
+                    trainer.world_size,
+                )
         self._generators = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:

@@ -49,6 +49,7 @@ class Data:
     discontinuous: str = MISSING
     validation: Validation = MISSING
     batch_size: int = MISSING
+    effective_batch_size: int | None = MISSING
     evaluation_batch_size: int = MISSING
     workers: int | None = MISSING
     cache: str = MISSING

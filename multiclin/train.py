@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import platform
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,21 +35,19 @@ from multiclin.ceiling import Ceiling
 from multiclin.continuing import find_checkpoint, keep_config, nothing_to_do, run_folder
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
-from multiclin.errors import OutOfMemoryError
 from multiclin.files import read_text
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
+from multiclin.processes import processes_ended, processes_watched, quiet_other_processes
 from multiclin.report import ceiling_table, model_card, score_table
 from multiclin.running import (
-    children_ended,
     close_loggers,
     make_loggers,
     make_trainer,
     own_device,
-    processes_ended,
-    quiet_other_processes,
 )
 from multiclin.saving import Saving
+from multiclin.steps import Step, shrink
 from multiclin.stopping import Stop
 
 if TYPE_CHECKING:
@@ -78,7 +75,9 @@ def train(config: DictConfig) -> float | None:
             try:
                 return train_once(config, stop)
             except torch.OutOfMemoryError as error:
-                shrink(config, error)
+                log.warning("%s", shrink(config, error))
+                # Of this try.
+                shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)
         # Outside the handler: the exception held on to all that was in memory.
         gc.collect()
         torch.cuda.empty_cache()
@@ -111,7 +110,7 @@ def train_once(config: DictConfig, stop: Stop) -> float | None:
     save_split(Path(config.run_dir) / "split.json", data.headers())
     trainer = trainer_of(config, search, stop, validated=bool(data.split["validation"]))
     told = search.told(trainer) if search else nullcontext()
-    with stop_explained(config, stop), told, children_ended(trainer):
+    with stop_explained(config, stop), told, processes_watched(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         if search:
             search.check()
@@ -129,33 +128,6 @@ def trial_of(config: DictConfig) -> Pruning | None:
     from multiclin.hpo.pruning import Pruning  # Optuna, which other runs do not need.
 
     return Pruning.of(config.hpo)
-
-
-def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> None:
-    """Halve the batch and accumulate twice as many: the same optimizer step in less memory.
-
-    Raises:
-        OutOfMemoryError: The batch cannot be halved, or the run cannot begin anew.
-    """
-    size, accumulated = config.data.batch_size, config.trainer.accumulate_grad_batches
-    text = f"a batch of {size} windows does not fit in memory ({str(error).splitlines()[0]})"
-    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    if size % 2 or not alone or config.ckpt_path is not None:
-        halved = (
-            f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * accumulated} is the "
-            "same step in less memory; "
-        )
-        raise OutOfMemoryError(
-            f"{text}\nhint: {'' if size % 2 else halved}a smaller window.size or a smaller encoder "
-            "needs less"
-        ) from error
-    config.data.batch_size = size // 2
-    config.data.evaluation_batch_size = max(1, config.data.evaluation_batch_size // 2)
-    config.trainer.accumulate_grad_batches = 2 * accumulated
-    shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)  # Of this try.
-    log.warning(
-        "%s: beginning anew with %d, accumulated %d times", text, size // 2, 2 * accumulated
-    )
 
 
 def trainer_of(
@@ -179,14 +151,9 @@ def trainer_of(
         saving.stop = stop
     loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
     trainer = make_trainer(config.trainer, callbacks, loggers, **changes)
-    size, accumulated = config.data.batch_size, trainer.accumulate_grad_batches
-    log.info(
-        "an optimizer step is %d windows: %d a batch, processes: %d, batches accumulated: %d",
-        size * trainer.world_size * accumulated,
-        size,
-        trainer.world_size,
-        accumulated,
-    )
+    step = Step.of(config, trainer.world_size)
+    trainer.accumulate_grad_batches = step.accumulated
+    log.info("%s", step)
     for logger in trainer.loggers:
         logger.log_hyperparams(shown(config))
     return trainer
@@ -289,6 +256,7 @@ def provenance(
     config: DictConfig, data: NerDataModule, metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the bundle says of where it comes from."""
+    step = Step.of(config)  # As on one process: how many there were changes no result.
     packages = ("torch", "transformers", "tokenizers", "pytorch-lightning")
     return {
         "entity": config.entity.name,
@@ -301,8 +269,9 @@ def provenance(
         "training": {
             "seed": config.seed,
             "epochs": config.trainer.max_epochs,
-            "batch_size": config.data.batch_size,
-            "accumulation": config.trainer.accumulate_grad_batches,
+            "batch_size": step.batch,
+            "accumulation": step.accumulated,
+            "effective_batch_size": step.windows,
             "learning_rate": config.optim.learning_rate,
             "weight_decay": config.optim.weight_decay,
             "warmup_ratio": config.optim.warmup_ratio,

@@ -37,7 +37,7 @@ def opened(root: Path, cache: Path, splitting: Splitting | None = None) -> NerDa
         Corpus(root, LABELS),
         toy_model(),
         splitting or Splitting(share=0.2),
-        Loading(batch_size=2, evaluation_batch_size=3, workers=0),
+        Loading(step_size=2, evaluation_batch_size=3, workers=0),
         cache,
     )
     data.prepare_data()
@@ -95,9 +95,8 @@ def test_every_training_window_comes_once_an_epoch_in_another_order(data: NerDat
 
 ORDER = {
     "seed": 13,
-    "data.batch_size": 2,
-    "trainer.accumulate_grad_batches": 1,
-    "processes": 1,
+    "data.effective_batch_size": 2,
+    "batches accumulated": 1,
     "training windows": 5,
 }
 
@@ -139,9 +138,9 @@ def test_a_run_stopped_in_mid_epoch_has_the_rest_of_it_left(
 
 
 def test_a_position_belongs_to_an_order(resumed: Callable[..., NerDataModule]) -> None:
-    message = "data.batch_size was 4 and is 2, training windows was 7 and is 5; say the same"
+    message = "effective_batch_size was 4 and is 2, training windows was 7 and is 5; say the same"
     with pytest.raises(CheckpointError, match=message):
-        resumed(1, 2, **{"data.batch_size": 4, "training windows": 7}).train_dataloader()
+        resumed(1, 2, **{"data.effective_batch_size": 4, "training windows": 7}).train_dataloader()
 
 
 def test_loaders_leave_the_generator_of_dropout_alone(data: NerDataModule) -> None:

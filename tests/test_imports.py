@@ -45,6 +45,7 @@ LIGHTNING = (
     ["callbacks"],
     ["saving"],
     ["report"],
+    ["processes"],
 )
 COMMANDS = (
     ["mistakes"],
@@ -54,6 +55,7 @@ COMMANDS = (
     ["unfinished"],
     ["sweeps"],
     ["running"],
+    ["steps"],
     ["assembly"],
     ["continuing"],
     ["hpo"],

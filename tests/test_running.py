@@ -1,17 +1,14 @@
-"""What a job gets of its machine, and what becomes of its other processes."""
+"""What a job gets of its machine."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from multiclin.running import children_ended, own_device
+from multiclin.running import own_device
 
 
 @pytest.mark.parametrize(
@@ -34,20 +31,3 @@ def test_each_of_several_jobs_has_a_gpu_of_its_own(
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     node = OmegaConf.create({"accelerator": accelerator, "devices": devices})
     assert own_device(node, slot) == chosen
-
-
-def test_an_error_ends_the_other_processes_and_their_watch() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    launcher = SimpleNamespace(procs=[child])
-    watched = launcher.procs
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(launcher=launcher))
-    with pytest.raises(RuntimeError, match="no memory"), children_ended(trainer):
-        raise RuntimeError("no memory")
-    assert watched == []
-    assert child.returncode is not None
-
-
-def test_one_process_alone_has_no_others() -> None:
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(launcher=None))
-    with pytest.raises(RuntimeError, match="no memory"), children_ended(trainer):
-        raise RuntimeError("no memory")

@@ -96,7 +96,8 @@ def train(
     recipe = Recipe(("DISEASE",), window=24, overlap=8)
     config = scratch_config({**ARCHITECTURE, **DROPOUT}, subwords)
     model = new_model(recipe, subwords, config=config)
-    corpus, loading = Corpus(root, {"disease": "DISEASE"}), Loading(batch_size, workers=workers)
+    step_size = batch_size * {**RECIPE, **settings}["accumulate_grad_batches"]
+    corpus, loading = Corpus(root, {"disease": "DISEASE"}), Loading(step_size, workers=workers)
     data = NerDataModule(corpus, model, Splitting(share=0), loading, root / "cache")
     module = NerModule(
         model, partial(AdamW, lr=0.02), partial(linear_schedule, warmup_ratio=0.1), 0.01
@@ -299,9 +300,20 @@ def test_a_position_in_another_order_is_refused(root: Path) -> None:
     train(root, Saving(folder), max_epochs=1)
     with pytest.raises(CheckpointError) as caught:
         train(root, Saving(folder), folder / "last.ckpt", batch_size=2, accumulate_grad_batches=1)
-    assert "data.batch_size was 1 and is 2, trainer.accumulate_grad_batches was 2 and is 1" in str(
-        caught.value
-    )
+    assert "that checkpoint: batches accumulated was 2 and is 1; say" in str(caught.value)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    last = root / "checkpoints" / "last.ckpt"
+    train(root, Saving(last.parent), max_epochs=1)
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["saving"]["generators"] *= 2
+    torch.save(checkpoint, last)
+    run = train(root, Saving(last.parent), last, max_epochs=2)
+    assert run.course.losses
+    assert "processes were 2 and are 1: the steps stay the same" in caplog.text
 
 
 def test_generators_are_put_back() -> None:

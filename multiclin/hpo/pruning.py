@@ -101,7 +101,7 @@ class Pruning(pl.Callback):
             return
         asked = self.trial.params.get("data.batch_size", batch_size)
         if asked != batch_size:
-            more = asked // batch_size
+            more = math.ceil(asked / batch_size)
             self._attribute("memory", f"batch {asked} -> {batch_size}, {more} times accumulated")
         study = self.trial.study
         known = study.user_attrs.get("corpus")

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multiclin.corpus import excerpt
+from multiclin.corpus import excerpt, listing
 from multiclin.corpus.mentions import (
     languages_of_folders,
     meant_label,
@@ -115,7 +115,7 @@ def _notes(gold: Sequence[Row], predicted: Sequence[Row]) -> list[str]:
     strangers = {row.label for row in predicted} - {row.label for row in gold}
     if gold and strangers:
         notes.append(
-            f"labels that predictions have and gold never: {', '.join(sorted(strangers))}; "
+            f"labels that predictions have and gold never: {listing(sorted(strangers))}; "
             "labels are compared as they are written"
         )
     return notes

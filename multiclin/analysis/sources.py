@@ -14,7 +14,7 @@ from typing import NamedTuple
 from multiclin.analysis.evaluation import Evaluation, Lexicon, Pair, of_label
 from multiclin.analysis.folds import open_folds
 from multiclin.analysis.runs import open_run, read_lexicon, run_of, splits_of
-from multiclin.corpus import excerpt, mention_mismatch
+from multiclin.corpus import excerpt, listing, mention_mismatch
 from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.mentions import (
     language_of_folder,
@@ -136,7 +136,7 @@ def _warn_of(found: Side, gold: Side) -> None:
         log.warning(
             "%s: labels that gold never has: %s; labels are compared as they are written",
             found.path,
-            ", ".join(strangers),
+            listing(strangers),
         )
     if alone := sorted(found.spans.keys() - gold.names):
         log.warning(

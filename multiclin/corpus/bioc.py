@@ -183,12 +183,12 @@ def _with_facts(document: Document, node: Node, losses: Losses) -> Document:
     _tell_infons(infons, {_LANGUAGE, _CASE, _ANNOTATED}, document.id, losses)
     for passage in node.get("passages") or []:
         _tell_infons(passage.get("infons") or {}, frozenset(), document.id, losses, " of a passage")
-    annotated = json.loads(infons.get(_ANNOTATED, "[]"))
+    annotated = json.loads(infons.get(_ANNOTATED) or "[]")
     return replace(
         document,
-        language=checked_text(infons.get(_LANGUAGE, ""), _LANGUAGE),
+        language=checked_text(infons.get(_LANGUAGE) or "", _LANGUAGE),
         annotated=frozenset(checked_text(label, _ANNOTATED) for label in annotated),
-        case=checked_text(infons.get(_CASE, ""), _CASE) or document.case,
+        case=checked_text(infons.get(_CASE) or "", _CASE) or document.case,
     )
 
 

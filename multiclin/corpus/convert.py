@@ -20,6 +20,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TextIO
 
+from multiclin.corpus import listing
 from multiclin.corpus.exchange import Loss, Losses, Reading, Survey
 from multiclin.corpus.formats import format_of
 from multiclin.corpus.release import normalise_language
@@ -67,7 +68,7 @@ class Renaming:
                 hint = f"; the nearest is {near[0]}" if near else ""
                 raise ConfigError(
                     f"--map {label}={self.labels[label]}: no mention has this label; the corpus "
-                    f"has {', '.join(known) or 'none'}{hint}"
+                    f"has {listing(known) or 'none'}{hint}"
                 )
 
     def after(self, survey: Survey, *, says_gold: bool) -> Survey:

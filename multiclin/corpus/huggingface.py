@@ -79,7 +79,8 @@ def read_huggingface(path: Path, reading: Reading) -> Iterator[Document]:
 def enumerate_rows(rows: Iterable[_NumberedRow]) -> Iterator[tuple[_NumberedRow, object]]:
     """Each row with what it shares with the others of its document: a name, or its number."""
     for number, row in rows:
-        yield (number, row), row.get("document") or number
+        told = row.get("document")
+        yield (number, row), number if told in (None, "") else ["document", told]
 
 
 def _json_rows(path: Path, problems: list[Problem]) -> Iterator[_NumberedRow]:

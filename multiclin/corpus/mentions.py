@@ -14,7 +14,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import BOM, excerpt
+from multiclin.corpus import BOM, excerpt, listing
 from multiclin.corpus.texts import UNKNOWN, language_of
 from multiclin.corpus.tsv import Row, read_rows
 from multiclin.errors import ConfigError, CorpusError, Problem
@@ -168,5 +168,5 @@ def meant_label(entity: str, gold: Collection[str], predicted: Collection[str]) 
     near = get_close_matches(entity.upper(), known, n=1, cutoff=0)[0]
     raise ConfigError(
         f"entity={entity}: no mention has this label; gold and predictions have "
-        f"{', '.join(known)}; the nearest is {near}"
+        f"{listing(known)}; the nearest is {listing([near])}"
     )

@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from multiclin.corpus import ReadReport
+from multiclin.corpus import ReadReport, listing
 from multiclin.corpus.exchange import Losses, Reading, Survey
 from multiclin.corpus.formats import Format, format_of
 from multiclin.corpus.release import CorpusSet, normalise_language
@@ -62,7 +62,7 @@ class OwnCorpus(Corpus):
         found = self._found.survey
         for label in self.labels.values():
             if label not in found.labels:
-                known = ", ".join(f"{one} {n:,}" for one, n in sorted(found.mentions.items()))
+                known = listing(f"{one} {n:,}" for one, n in sorted(found.mentions.items()))
                 raise ConfigError(
                     f"entity.labels: no mention in {self.root} has the label {label}; found: "
                     f"{known or 'none'}. entity=all takes every label, "
@@ -116,8 +116,8 @@ class OwnCorpus(Corpus):
             return found
         if missing := sorted(set(self._asked) - set(found)):
             raise ConfigError(
-                f"languages={','.join(self._asked)}: the corpus has no {', '.join(missing)}, only "
-                f"{', '.join(found)}; data.language= says it where its files do not"
+                f"languages={','.join(self._asked)}: the corpus has no {listing(missing)}, only "
+                f"{listing(found)}; data.language= says it where its files do not"
             )
         return self._asked
 

@@ -26,7 +26,15 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, TextIO
 
-from multiclin.corpus import BOM, ReadReport, excerpt, mention_mismatch, one_line, settle_bom
+from multiclin.corpus import (
+    BOM,
+    ReadReport,
+    excerpt,
+    listing,
+    mention_mismatch,
+    one_line,
+    settle_bom,
+)
 from multiclin.document import Document, Span
 from multiclin.errors import CorpusError, OutputError, Problem
 from multiclin.files import atomic_write, read_text
@@ -141,7 +149,7 @@ def _places(names: Sequence[str], aliases: Mapping[str, str], path: Path, line: 
         if column not in found or (name == column and names[found[column]] != column):
             found[column] = place
     if missing := [column for column in COLUMNS if column not in found]:
-        listed = ", ".join(map(excerpt, names)) or "none"
+        listed = listing(map(repr, names)) or "none"
         message = f"no column {', '.join(missing)}; the columns found are {listed}"
         raise CorpusError([Problem(path, line, message)])
     return [found[column] for column in COLUMNS]

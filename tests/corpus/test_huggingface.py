@@ -37,6 +37,13 @@ def test_tokens_stand_in_the_text_where_there_is_one(tmp_path: Path) -> None:
     assert not losses.counts
 
 
+def test_documents_may_have_numbers(tmp_path: Path) -> None:
+    rows = [{"document": n, "text": "x ", "tokens": ["x"], "tags": ["O"]} for n in (0, 0, 1)]
+    none = {"text": "x", "tokens": ["x"], "tags": ["O"]}
+    found, _ = read(tmp_path / "a.jsonl", none, *rows)
+    assert [(one.id, one.text) for one in found] == [("a-000001", "x"), ("0", "x x "), ("1", "x ")]
+
+
 def test_numbers_take_their_names_from_beside(tmp_path: Path) -> None:
     row = {"id": "a", "tokens": ["Sin", "tos"], "ner_tags": [0, 1]}
     with pytest.raises(CorpusError, match=r"write their names, .* into .*names\.txt"):

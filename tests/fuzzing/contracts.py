@@ -13,7 +13,7 @@ from multiclin.errors import CorpusError, MulticlinError, OutputError
 
 _Value = TypeVar("_Value")
 
-LONGEST_MESSAGE: Final = 600  # characters: what it quotes is short, however long the line was
+LONGEST_MESSAGE: Final = 1200  # characters: it quotes little, however long a line or a list is
 
 
 def attempted(act: Callable[[], _Value]) -> tuple[_Value | None, MulticlinError | None]:

@@ -94,7 +94,7 @@ def corpus_judge(root: Path, format_: str, source: Source) -> Callable[[], None]
 
 def _judge_words(one: Document, ann: Path) -> None:
     """What a line says stands where it says, but for white space."""
-    for line in ann.read_text("utf-8").split("\n") if ann.exists() else ():
+    for line in ann.read_bytes().decode().split("\n") if ann.exists() else ():
         if line.startswith("T") and ";" not in line:
             _, place, words = line.split("\t", 2)
             start, end = map(int, place.split()[-2:])

@@ -55,6 +55,7 @@ _NAMED: Final = b'{"id": "dev/a", "text": "a\\tb", "spans": [{"start": 0, "end":
 
 FOUND: Final[Mapping[str, tuple[bytes, ...]]] = {
     "brat": (b"\0\1\6tos",),  # without gold: an empty MultiClinNER tree was written
+    "tsv": (b"\0\0\1" + b"\t".join([b"words of a text"] * 99),),  # a message quoted it whole
     "jsonl": (
         b"\0\1\1" + _NAMED,  # a table whose text had another name
         b"\0\1\2" + _NAMED,  # CoNLL likewise: the text was rebuilt, its case another one

@@ -70,6 +70,10 @@ FOUND: Final[Mapping[str, tuple[bytes, ...]]] = {
         b'\0\0\7{"text": ["a"], "spans": []}',
         b'\0\0\7{"tokens": ["a"], "ner_tags": [0]}\n====\n' + b"[" * 100_000,
     ),
-    "lists": (b"\n====\n" + b"[" * 100_000, b"\n====\n" + b"9" * 5000),
+    "lists": (
+        b"words of a text" * 99,  # a message quoted them
+        b"\n====\n" + b"[" * 100_000,
+        b"\n====\n" + b"9" * 5000,
+    ),
 }
 """Inputs that once broke a target; what was mended has a test of its own where it is tested."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -28,10 +29,15 @@ from multiclin.datamodule import Loading
 from multiclin.document import Document
 from multiclin.encoder import Subwords
 from multiclin.errors import ConfigError, CorpusError, Problem
-from multiclin.files import read_text
+from multiclin.files import claimed, read_text
 from multiclin.module import NerModule
 from multiclin.output import Spool
-from multiclin.processes import processes_ended, processes_watched, quiet_other_processes
+from multiclin.processes import (
+    is_first_process,
+    processes_ended,
+    processes_watched,
+    quiet_other_processes,
+)
 from multiclin.running import Progress, make_trainer
 from multiclin.windows import Tokenized
 
@@ -49,6 +55,12 @@ def predict(config: DictConfig) -> None:
             files cannot be read it comes after everything else has been written.
     """
     quiet_other_processes()
+    with claimed(Path(config.output)) if is_first_process() else nullcontext():
+        predict_all(config)
+
+
+def predict_all(config: DictConfig) -> None:
+    """The steps of a prediction, in the folder that it has to itself."""
     formats = [config.formats] if isinstance(config.formats, str) else config.formats
     output = Path(config.output)
     keep = config.report.documents if config.report else 0

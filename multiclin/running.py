@@ -142,7 +142,8 @@ def _online_or_not(node: DictConfig) -> pl.loggers.Logger:
             _ = logger.experiment
         except wandb.Error as error:
             log.warning("W&B cannot be reached, so this run is offline: %s", error)
-            logger = instantiate(node, offline=True)
+            # Not `offline`: that sets an environment variable, which W&B no longer reads.
+            logger = instantiate(node, mode="offline")
     return logger
 
 

@@ -35,10 +35,15 @@ from multiclin.ceiling import Ceiling
 from multiclin.continuing import find_checkpoint, keep_config, nothing_to_do, run_folder
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
-from multiclin.files import read_text
+from multiclin.files import claimed, read_text
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
-from multiclin.processes import processes_ended, processes_watched, quiet_other_processes
+from multiclin.processes import (
+    is_first_process,
+    processes_ended,
+    processes_watched,
+    quiet_other_processes,
+)
 from multiclin.report import ceiling_table, model_card, score_table
 from multiclin.running import (
     close_loggers,
@@ -87,9 +92,15 @@ def train_once(config: DictConfig, stop: Stop) -> float | None:
     """Train with the batch as it is configured, unless a signal asks it to stop."""
     resumed = find_checkpoint(config)
     folder = run_folder(config, resumed)
-    keep_config(config, folder)
-    config.run_dir = str(folder)
-    config.ckpt_path = str(resumed) if resumed else None
+    with claimed(folder) if is_first_process() else nullcontext():
+        keep_config(config, folder)
+        config.run_dir = str(folder)
+        config.ckpt_path = str(resumed) if resumed else None
+        return fit_and_score(config, stop)
+
+
+def fit_and_score(config: DictConfig, stop: Stop) -> float | None:
+    """The steps of a training, in the folder that it has to itself."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     search = trial_of(config)
     if config.report and config.report.native:

@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "multiclin"
 DOCUMENTS = (
     ["errors"],
     ["document"],
+    ["faults"],
     ["files"],
     ["tables"],
     ["pages"],

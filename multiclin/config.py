@@ -62,6 +62,9 @@ EXECUTION_WHITELIST = (
 """
 
 
+WANDB_SERVERS = frozenset({"api.wandb.ai", "api.forge.coreweave.com"})
+"""The names under which `wandb login` keeps the key of W&B's own server; 0.31 writes the second."""
+
 _command: ContextVar[str] = ContextVar("command")
 
 
@@ -265,9 +268,10 @@ def wandb_offline() -> bool:
         return mode in {"offline", "dryrun"}
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return False
-    server = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
+    own = urlsplit(os.environ.get("WANDB_BASE_URL") or "").netloc
+    servers = {own} if own else WANDB_SERVERS
     try:
-        return server not in netrc.netrc(os.environ.get("NETRC")).hosts
+        return servers.isdisjoint(netrc.netrc(os.environ.get("NETRC")).hosts)
     except (OSError, netrc.NetrcParseError):
         return True
 

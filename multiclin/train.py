@@ -46,14 +46,13 @@ from multiclin.processes import (
 )
 from multiclin.report import ceiling_table, model_card, score_table
 from multiclin.running import (
-    close_loggers,
-    make_loggers,
     make_trainer,
     own_device,
 )
 from multiclin.saving import Saving
 from multiclin.steps import Step, shrink
 from multiclin.stopping import Stop
+from multiclin.tracking import close_loggers, make_loggers
 
 if TYPE_CHECKING:
     from multiclin.hpo.pruning import Pruning

@@ -320,6 +320,7 @@ def test_configs_lie_in_the_checkout() -> None:
         ({"WANDB_API_KEY": "k", "WANDB_MODE": "offline"}, "", True),
         ({"WANDB_MODE": "online"}, "", False),
         ({}, "machine api.wandb.ai login user password k", False),
+        ({}, "machine api.forge.coreweave.com login user password k", False),
         ({}, "machine example.org login user password k", True),
         (
             {"WANDB_BASE_URL": "https://wandb.clinic.example"},

@@ -55,6 +55,7 @@ COMMANDS = (
     ["config"],
     ["unfinished"],
     ["sweeps"],
+    ["tracking"],
     ["running"],
     ["steps"],
     ["assembly"],

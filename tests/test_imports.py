@@ -45,6 +45,7 @@ LIGHTNING = (
     ["module"],
     ["callbacks"],
     ["saving"],
+    ["divergence"],
     ["report"],
     ["processes"],
 )

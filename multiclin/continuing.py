@@ -125,6 +125,19 @@ def check(path: Path) -> None:
         )
 
 
+def check_corpus(config: DictConfig, digest: str) -> None:
+    """Raise `CheckpointError` where the run began with another corpus than this one."""
+    if config.ckpt_path is None:
+        return
+    then = read_checkpoint(Path(config.ckpt_path)).get("NerDataModule", {}).get("corpus", digest)
+    if then != digest:
+        raise CheckpointError(
+            f"ckpt_path={config.ckpt_path}: this run began with another corpus (digest {then}, and "
+            f"data.root={config.data.root} has {digest}); bring the files back as they were, or "
+            f"begin a new run from its weights with weights={config.ckpt_path}"
+        )
+
+
 def run_folder(config: DictConfig, resumed: Path | None) -> Path:
     """Where this run's files go: its own folder, or that of the run that it continues."""
     folder = Path(config.run_dir)

@@ -32,7 +32,13 @@ from multiclin.analysis.runs import save, save_lexicon
 from multiclin.assembly import make_module, open_corpus, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
-from multiclin.continuing import find_checkpoint, keep_config, nothing_to_do, run_folder
+from multiclin.continuing import (
+    check_corpus,
+    find_checkpoint,
+    keep_config,
+    nothing_to_do,
+    run_folder,
+)
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
 from multiclin.files import claimed, read_text
@@ -105,6 +111,7 @@ def fit_and_score(config: DictConfig, stop: Stop) -> float | None:
     if config.report and config.report.native:
         read_text(Path(config.report.native))  # Told now if it is not there.
     corpus = open_corpus(config)
+    check_corpus(config, corpus.digest)
     data = open_data(config, corpus)
     if search:
         search.begin(corpus.digest, config.data.batch_size)
@@ -229,7 +236,14 @@ def finish(
             path = folder / "predictions" / f"{split}.tsv"
             write_predictions([one.predicted for one in documents], path)
         write_json(metrics, folder / "metrics.json")
+        if changes := data.corpus.changes():
+            log.warning(
+                "data.root=%s has changed since the run began: %s; weights and scores are those of "
+                "the corpus as it was then, whose digest model/multiclin.json has",
+                *(config.data.root, changes),
+            )
         about = provenance(config, data, metrics)
+        about["data"]["changed"] = bool(changes)
         module.model.about.update(about)
         keep(folder, data, scored)
         save_bundle(module.model, folder / "model", model_card(module.model))  # It is finished.

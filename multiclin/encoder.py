@@ -40,9 +40,9 @@ SHIFTED = (
 
 
 NOT_FAST = (
-    "has no fast tokenizer (tokenizer.json), which gives the character offsets; where sentencepiece "
-    "and tiktoken are installed, AutoTokenizer.from_pretrained(...).save_pretrained(DIR) of "
-    "transformers may make one: then say model.encoder=DIR"
+    "has no fast tokenizer (tokenizer.json), which gives the character offsets; with sentencepiece "
+    "and tiktoken installed, transformers' AutoTokenizer.from_pretrained(...).save_pretrained(DIR) "
+    "may make one: then say model.encoder=DIR"
 )
 
 

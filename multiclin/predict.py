@@ -82,8 +82,16 @@ def predict_all(config: DictConfig) -> None:
     workers = Loading(workers=config.workers).worker_processes
     loader = DataLoader(stream, batch_size=None, num_workers=workers)
     module = NerModule(model)
-    with processes_ended(), processes_watched(runner):
-        runner.predict(module, dataloaders=loader, return_predictions=False)
+    try:
+        with processes_ended(), processes_watched(runner):
+            runner.predict(module, dataloaders=loader, return_predictions=False)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"a batch of {config.batch_size} windows does not fit in memory ({first_line(error)}); "
+            f"say batch_size={max(1, config.batch_size // 2)}: it changes no prediction"
+        ) from error
     if runner.is_global_zero:
         log.info("%d mentions in %d documents: %s", spool.mentions, spool.documents, spool.tsv)
         if config.report:

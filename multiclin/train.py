@@ -41,6 +41,7 @@ from multiclin.continuing import (
 )
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
+from multiclin.faults import is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
@@ -84,7 +85,9 @@ def train(config: DictConfig) -> float | None:
         with processes_ended(), Stop(goes_on) as stop:
             try:
                 return train_once(config, stop)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 log.warning("%s", shrink(config, error))
                 # Of this try.
                 shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)

@@ -64,10 +64,9 @@ def explain(error: BaseException, where: object = "the output") -> MulticlinErro
                 "memory: data.workers=0, in a prediction workers=0, makes them without"
             )
         if is_out_of_memory(one):
-            first = (str(one).splitlines() or [""])[0]
             return OutOfMemoryError(
-                f"not enough memory ({first[:200] or 'no more was given'}): take a smaller batch, "
-                "window or model, or a machine with more"
+                f"not enough memory ({first_line(one) or 'no more was given'}): take a smaller "
+                "batch, window or model, or a machine with more"
             )
     return None
 
@@ -102,6 +101,11 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, OSError):  # No process can be forked.
         return error.errno == errno.ENOMEM
     return isinstance(error, RuntimeError) and _ALLOCATOR in str(error)
+
+
+def first_line(error: BaseException) -> str:
+    """The beginning of what a library says, which may go on for pages."""
+    return (str(error).splitlines() or [""])[0][:200]
 
 
 def behind(error: BaseException) -> Iterator[BaseException]:

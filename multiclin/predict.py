@@ -28,7 +28,8 @@ from multiclin.corpus.texts import Texts
 from multiclin.datamodule import Loading
 from multiclin.document import Document
 from multiclin.encoder import Subwords
-from multiclin.errors import ConfigError, CorpusError, Problem
+from multiclin.errors import ConfigError, CorpusError, OutOfMemoryError, Problem
+from multiclin.faults import first_line, is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.module import NerModule
 from multiclin.output import Spool

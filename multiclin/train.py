@@ -13,16 +13,14 @@ import gc
 import logging
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -38,6 +36,7 @@ from multiclin.continuing import (
     keep_config,
     nothing_to_do,
     run_folder,
+    stop_explained,
 )
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
@@ -59,7 +58,7 @@ from multiclin.running import (
 from multiclin.saving import Saving
 from multiclin.steps import Step, shrink
 from multiclin.stopping import Stop
-from multiclin.tracking import close_loggers, make_loggers
+from multiclin.tracking import make_loggers
 
 if TYPE_CHECKING:
     from multiclin.hpo.pruning import Pruning
@@ -187,26 +186,6 @@ def shown(config: DictConfig) -> dict[str, Any]:
 
         plain["hpo"]["storage"] = without_password(plain["hpo"]["storage"])
     return plain
-
-
-def is_sweep() -> bool:
-    """Whether this run is one of several that one command makes."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-@contextmanager
-def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
-    """Where a signal stopped the run say how to go on; in the end close the loggers."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        if config.hpo is None and not is_sweep():  # A search or sweep says itself how to go on.
-            place = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
-            more = "" if stop.goes_on else f" and {place}"
-            log.warning("stopped; go on with the same command%s", more)
-        raise
-    finally:
-        close_loggers()
 
 
 def finish(

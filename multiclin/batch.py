@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +41,7 @@ class Batch:
             padding, white space and labels without gold; None in prediction.
         weight: Of its mean loss in the optimizer step, 1 where the labelled tokens of the step are
             shared evenly.
-        placed: Row by row the window in its document; empty in training.
+        placed: Row by row the window in its document.
         arrivals: Documents of which this batch holds the first window, by number in the stream.
     """
 
@@ -68,8 +68,18 @@ class Batch:
         return replace(self, ids=move(self.ids), mask=move(self.mask), tags=tags)
 
 
-Piece = tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
-"""Ids, shape (length,), and tags, shape (labels, length), of one window without special tokens."""
+class Piece(NamedTuple):
+    """One window without special tokens.
+
+    Attributes:
+        ids: Shape (length,).
+        tags: Shape (labels, length); None in prediction.
+        placed: Where it stands.
+    """
+
+    ids: npt.NDArray[Any]
+    tags: npt.NDArray[Any] | None
+    placed: Placed
 
 
 class Share(list[int]):
@@ -100,13 +110,13 @@ class Collate:
     def __call__(self, pieces: Sequence[Piece]) -> Batch:
         """A batch of the pieces, in their order."""
         head, tail = len(self.prefix), len(self.suffix)
-        longest = max(1, head + max(len(text) for text, _ in pieces) + tail)
+        longest = max(1, head + max(len(piece.ids) for piece in pieces) + tail)
         length = math.ceil(longest / MULTIPLE) * MULTIPLE
         ids = np.full((len(pieces), length), self.pad, dtype=np.int64)
         mask = np.zeros_like(ids)
-        first = pieces[0][1]
+        first = pieces[0].tags
         tags = None if first is None else np.full((len(ids), len(first), length), IGNORED)
-        for row, (text, gold) in enumerate(pieces):
+        for row, (text, gold, _) in enumerate(pieces):
             end = head + len(text)
             ids[row, :head], ids[row, head:end] = self.prefix, text
             ids[row, end : end + tail] = self.suffix
@@ -117,6 +127,7 @@ class Collate:
             torch.from_numpy(ids),
             torch.from_numpy(mask),
             None if tags is None else torch.from_numpy(tags),
+            placed=tuple(piece.placed for piece in pieces),
         )
 
     def share(self, drawn: tuple[Sequence[Piece], float]) -> Batch:
@@ -148,7 +159,8 @@ class TrainingWindows(Dataset[Piece]):
 
     def __getitem__(self, row: int) -> Piece:
         document, first, end = self.rows[row].tolist()
-        return self.store.tokens(document, Window(first, end))
+        window = Window(first, end)
+        return Piece(*self.store.tokens(document, window), Placed(document, window))
 
     def __getitems__(self, share: Share) -> tuple[list[Piece], float]:
         """The windows of a share, and the weight of their mean loss.
@@ -163,7 +175,7 @@ class TrainingWindows(Dataset[Piece]):
 
     def _labelled(self, rows: Iterable[int]) -> int:
         """Labelled tokens of windows."""
-        tags = (tags for _, tags in map(self.__getitem__, rows) if tags is not None)
+        tags = (piece.tags for piece in map(self.__getitem__, rows) if piece.tags is not None)
         return sum(int(np.count_nonzero(one != IGNORED)) for one in tags)
 
     @property
@@ -298,14 +310,13 @@ class WindowStream(IterableDataset[Batch]):
         placed.sort(key=lambda one: one.window.end - one.window.first)
         waiting = dict(documents)
         for at in range(0, len(placed), self.size):
-            rows = tuple(placed[at : at + self.size])
-            batch = self.collate([_piece(documents[row.document], row.window) for row in rows])
+            rows = placed[at : at + self.size]
+            batch = self.collate([_piece(documents[row.document], row) for row in rows])
             new = dict.fromkeys(row.document for row in rows if row.document in waiting)
-            yield replace(
-                batch, placed=rows, arrivals={number: waiting.pop(number) for number in new}
-            )
+            yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
 
 
-def _piece(document: Tokenized, window: Window) -> Piece:
-    part = slice(window.first, window.end)
-    return document.ids[part], None if document.tags is None else document.tags[:, part]
+def _piece(document: Tokenized, placed: Placed) -> Piece:
+    part = slice(placed.window.first, placed.window.end)
+    tags = None if document.tags is None else document.tags[:, part]
+    return Piece(document.ids[part], tags, placed)

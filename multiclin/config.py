@@ -32,8 +32,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from multiclin import schema
-from multiclin.errors import MulticlinError
+from multiclin import faults, schema
+from multiclin.errors import MulticlinError, OutputError
 from multiclin.mistakes import FULL_ERROR, explain, mistake, settings, targets_explained
 
 Task = Callable[[DictConfig], object]
@@ -61,6 +61,9 @@ EXECUTION_WHITELIST = (
 `pytorch_lightning.plugins.environments` shows. Hydra itself adds the handlers that it logs with.
 """
 
+
+WANDB_SERVERS = frozenset({"api.wandb.ai", "api.forge.coreweave.com"})
+"""The names under which `wandb login` keeps the key of W&B's own server; 0.31 writes the second."""
 
 _command: ContextVar[str] = ContextVar("command")
 
@@ -110,7 +113,11 @@ def run(
         job_started = True
         try:
             words = job_words(prefix, command_line)
-            with _process(words, full_error), targets_explained(config_dir):
+            with (
+                _process(words, full_error),
+                faults.explained(config.get("run_dir", "the output")),
+                targets_explained(config_dir),
+            ):
                 check_mode(config, as_command([*prefix, "-m", *overrides]))
                 check_complete(config)
                 return task(config)
@@ -137,7 +144,9 @@ def run(
     except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
         if job_started:
             raise  # A bug of the task, not a mistake in its config.
-        raise explain(error, config_dir) from error
+        if isinstance(error, OSError) and error.filename:  # The folder of the run.
+            raise OutputError(faults.cannot_write(error.filename, error)) from error
+        raise faults.explain(error) or explain(error, config_dir) from error
     finally:
         _command.reset(given)
 
@@ -259,9 +268,10 @@ def wandb_offline() -> bool:
         return mode in {"offline", "dryrun"}
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return False
-    server = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
+    own = urlsplit(os.environ.get("WANDB_BASE_URL") or "").netloc
+    servers = {own} if own else WANDB_SERVERS
     try:
-        return server not in netrc.netrc(os.environ.get("NETRC")).hosts
+        return servers.isdisjoint(netrc.netrc(os.environ.get("NETRC")).hosts)
     except (OSError, netrc.NetrcParseError):
         return True
 

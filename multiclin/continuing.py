@@ -9,6 +9,8 @@ A `last.ckpt` that is damaged (each part of the file has a checksum) gives way t
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -18,10 +20,22 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import read_checkpoint
-from multiclin.errors import CheckpointError, ConfigError, OutputError
+from multiclin.errors import (
+    CheckpointError,
+    ConfigError,
+    OutOfMemoryError,
+    OutputError,
+    WorkerError,
+)
+from multiclin.faults import explain
 from multiclin.files import atomic_write
+from multiclin.stopping import Stop
+from multiclin.tracking import close_loggers
 
 log = logging.getLogger(__name__)
+
+FAULTS = (OutOfMemoryError, OutputError, WorkerError)
+"""Errors that a run can be gone on after, with what it has saved."""
 
 
 def nothing_to_do(config: DictConfig) -> bool:
@@ -125,6 +139,19 @@ def check(path: Path) -> None:
         )
 
 
+def check_corpus(config: DictConfig, digest: str) -> None:
+    """Raise `CheckpointError` where the run began with another corpus than this one."""
+    if config.ckpt_path is None:
+        return
+    then = read_checkpoint(Path(config.ckpt_path)).get("NerDataModule", {}).get("corpus", digest)
+    if then != digest:
+        raise CheckpointError(
+            f"ckpt_path={config.ckpt_path}: this run began with another corpus (digest {then}, and "
+            f"data.root={config.data.root} has {digest}); bring the files back as they were, or "
+            f"begin a new run from its weights with weights={config.ckpt_path}"
+        )
+
+
 def run_folder(config: DictConfig, resumed: Path | None) -> Path:
     """Where this run's files go: its own folder, or that of the run that it continues."""
     folder = Path(config.run_dir)
@@ -160,3 +187,32 @@ def keep_config(config: DictConfig, folder: Path) -> None:
     for name, part in parts.items():
         with atomic_write(folder / ".hydra" / f"{name}.yaml", overwrite=True) as stream:
             stream.write(OmegaConf.to_yaml(part))
+
+
+def is_sweep() -> bool:
+    """Whether this run is one of several that one command makes."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+@contextmanager
+def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
+    """Where a signal or a fault stopped the run say how to go on; in the end close the loggers."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        say_how_to_go_on(config, stop, "stopped; go on")
+        raise
+    except Exception as error:
+        saved = (Path(config.run_dir) / "checkpoints" / "last.ckpt").is_file()
+        if saved and isinstance(explain(error) or error, FAULTS):
+            say_how_to_go_on(config, stop, "once the error below is mended, go on")
+        raise
+    finally:
+        close_loggers()
+
+
+def say_how_to_go_on(config: DictConfig, stop: Stop, when: str) -> None:
+    """Log the command; a search or sweep says it itself."""
+    if config.hpo is None and not is_sweep():
+        place = "" if stop.goes_on else f" and hydra.run.dir='{config.run_dir}' ckpt_path=last"
+        log.warning("%s with the same command%s", when, place)

@@ -69,7 +69,7 @@ def learn(corpus: Corpus, splitting: Splitting, size: int, folder: Path) -> None
         training = set(share_out(entries, splitting)["train"])
         texts = (
             document.text
-            for number, (_, document) in enumerate(corpus.documents())
+            for number, (_, document) in enumerate(corpus.settled_documents())
             if number in training
         )
         Subwords.train(texts, size).save(building)
@@ -152,7 +152,7 @@ class NerDataModule(pl.LightningDataModule):
             shutil.rmtree(self.folder, ignore_errors=True)  # Cut off before its overview.
             Store.build(
                 self.folder,
-                self.corpus.documents(),
+                self.corpus.settled_documents(),
                 self.model.subwords,
                 self.model.recipe.tagging,
             )
@@ -255,6 +255,7 @@ class NerDataModule(pl.LightningDataModule):
         # Not `completed`: at the end of a batch, where checkpoints are saved, that is one less.
         done = loop.epoch_loop.batch_progress.current.processed
         return {
+            "corpus": self.corpus.digest,
             "epoch": loop.epoch_progress.current.processed,
             "done": done % max(1, int(self.trainer.num_training_batches)),
             "order": self._order(),

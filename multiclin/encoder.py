@@ -39,6 +39,13 @@ SHIFTED = (
 """Model types that count positions from the padding id on, RoBERTa's family."""
 
 
+NOT_FAST = (
+    "has no fast tokenizer (tokenizer.json), which gives the character offsets; with sentencepiece "
+    "and tiktoken installed, transformers' AutoTokenizer.from_pretrained(...).save_pretrained(DIR) "
+    "may make one: then say model.encoder=DIR"
+)
+
+
 class Subwords:
     """A fast tokenizer that never truncates, and knows its special tokens.
 
@@ -59,11 +66,7 @@ class Subwords:
     def __init__(self, files: Mapping[str, str]) -> None:
         self.files = dict(files)
         if "tokenizer.json" not in self.files:
-            raise EncoderError(
-                "the encoder has no fast tokenizer (tokenizer.json), which gives the character "
-                "offsets; convert it with transformers' AutoTokenizer(...).save_pretrained(DIR) "
-                "and use that directory"
-            )
+            raise EncoderError(f"the encoder {NOT_FAST}")
         try:
             self._backend = tokenizers.Tokenizer.from_str(self.files["tokenizer.json"])
         except Exception as error:  # tokenizers raises nothing more special
@@ -212,7 +215,10 @@ def load_encoder(
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise EncoderError(f"model.encoder={source} cannot be loaded: {error}") from error
+        raise EncoderError(
+            f"model.encoder={source} cannot be loaded ({str(error).strip()}); copy it again (a git "
+            "clone without git-lfs leaves pointers in place of weights)"
+        ) from error
     body = f"{model.base_model_prefix}."
     names = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
     if wrong := sorted(name for name in names if name.startswith(body)):
@@ -308,13 +314,16 @@ def _local(source: str | Path, patterns: list[str]) -> Path:
     folder = Path(source)
     if folder.is_dir():
         return folder
+    if folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith("."):
+        raise EncoderError(
+            f"model.encoder={source}: there is no such directory; give one with config.json, "
+            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
+        )
     advice = (
         f"model.encoder={source} is neither a directory here nor reachable on the Hugging Face "
         f"hub. With network elsewhere: `hf download {source} --local-dir DIR`, copy DIR here "
         "and say model.encoder=DIR; or train without a pretrained encoder: model=tiny|small"
     )
-    if folder.is_absolute() or str(source).count("/") > 1:
-        raise EncoderError(advice)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -333,7 +342,10 @@ def _as_set_up(folder: Path) -> dict[str, str]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(folder)
     except (OSError, ValueError, ImportError) as error:
-        raise EncoderError(f"model.encoder={folder}: no usable tokenizer ({error})") from error
+        if not (folder / "tokenizer.json").is_file():
+            raise EncoderError(f"model.encoder={folder} {NOT_FAST}") from error
+        reason = str(error).partition("\n")[0]
+        raise EncoderError(f"model.encoder={folder}: no usable tokenizer ({reason})") from error
     with tempfile.TemporaryDirectory() as made:
         tokenizer.save_pretrained(made)
         return {path.name: path.read_text("utf-8") for path in Path(made).glob("*.json")}

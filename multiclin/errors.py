@@ -40,6 +40,10 @@ class OutOfMemoryError(MulticlinError):
     """A batch does not fit in memory, and a smaller one could not be tried."""
 
 
+class WorkerError(MulticlinError):
+    """A process that makes batches has died."""
+
+
 class OutputError(MulticlinError):
     """A result cannot be written, or would overwrite an existing one."""
 

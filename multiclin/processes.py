@@ -29,9 +29,14 @@ PATIENCE = 5.0
 """Seconds that a process has to learn by itself that another one is gone, and to clear up."""
 
 
+def is_first_process() -> bool:
+    """Whether this is the process of a job that writes its files."""
+    return not getattr(rank_zero_only, "rank", 0)
+
+
 def quiet_other_processes() -> None:
     """Under DDP every process runs the whole command; only the first one speaks."""
-    if getattr(rank_zero_only, "rank", 0):
+    if not is_first_process():
         logging.getLogger().setLevel(logging.ERROR)
 
 

@@ -10,7 +10,6 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Iterable
 from typing import Any
 
 import pytorch_lightning as pl
@@ -19,7 +18,6 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
-from pytorch_lightning.loggers import WandbLogger
 
 log = logging.getLogger(__name__)
 
@@ -107,45 +105,6 @@ def _fleeting(bar: Tqdm) -> Tqdm:
     return bar
 
 
-def close_loggers() -> None:
-    """End the W&B run of this job, or the next job of a multirun would log into it."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish()
-
-
-def make_loggers(nodes: Iterable[DictConfig]) -> list[pl.loggers.Logger]:
-    """The loggers of a config.
-
-    Args:
-        nodes: `_target_` and arguments of each. One that is `offline`, as W&B is without a key,
-            says nothing of its own.
-    """
-    loggers = []
-    for node in nodes:
-        if node.get("offline"):
-            import wandb
-
-            wandb.setup(wandb.Settings(mode="offline", silent=True))
-            log.info("W&B is offline; to upload: wandb sync %s/wandb/offline-run-*", node.save_dir)
-        loggers.append(_online_or_not(node))
-    return loggers
-
-
-def _online_or_not(node: DictConfig) -> pl.loggers.Logger:
-    """A logger; W&B's goes offline where its server cannot be had."""
-    logger: pl.loggers.Logger = instantiate(node)
-    if isinstance(logger, WandbLogger) and not node.offline:
-        import wandb
-
-        try:
-            _ = logger.experiment
-        except wandb.Error as error:
-            log.warning("W&B cannot be reached, so this run is offline: %s", error)
-            logger = instantiate(node, offline=True)
-    return logger
-
-
 def make_trainer(
     node: DictConfig,
     callbacks: list[pl.Callback],
@@ -193,13 +152,6 @@ def own_device(node: DictConfig, slot: int | None) -> dict[str, Any]:
     if slot is None or not count or node.devices != 1:
         return {}
     return {"accelerator": "gpu", "devices": [slot % count]}
-
-
-def summarise(trainer: pl.Trainer, **figures: object) -> None:
-    """Put figures of a whole run where W&B shows them beside its name."""
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(figures)
 
 
 def best_precision(accelerator: str) -> str:

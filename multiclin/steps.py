@@ -16,10 +16,10 @@ import math
 import os
 from dataclasses import dataclass
 
-import torch
 from omegaconf import DictConfig
 
 from multiclin.errors import ConfigError, OutOfMemoryError
+from multiclin.faults import first_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Step:
         )
 
 
-def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> str:
+def shrink(config: DictConfig, error: RuntimeError) -> str:
     """Halve the batch, so that the same optimizer step needs less memory.
 
     Returns:
@@ -97,7 +97,7 @@ def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> str:
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     step = Step.of(config, processes)
     half = Step(step.windows, math.ceil(step.batch / 2))
-    text = f"a batch of {step.batch} windows does not fit in memory ({str(error).splitlines()[0]})"
+    text = f"a batch of {step.batch} windows does not fit in memory ({first_line(error)})"
     can_begin_anew = step.batch > 1 and config.ckpt_path is None
     if not can_begin_anew or processes > 1:
         same = (

@@ -13,16 +13,14 @@ import gc
 import logging
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -32,23 +30,35 @@ from multiclin.analysis.runs import save, save_lexicon
 from multiclin.assembly import make_module, open_corpus, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
-from multiclin.continuing import find_checkpoint, keep_config, nothing_to_do, run_folder
+from multiclin.continuing import (
+    check_corpus,
+    find_checkpoint,
+    keep_config,
+    nothing_to_do,
+    run_folder,
+    stop_explained,
+)
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
-from multiclin.files import read_text
+from multiclin.faults import is_out_of_memory
+from multiclin.files import claimed, read_text
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
-from multiclin.processes import processes_ended, processes_watched, quiet_other_processes
+from multiclin.processes import (
+    is_first_process,
+    processes_ended,
+    processes_watched,
+    quiet_other_processes,
+)
 from multiclin.report import ceiling_table, model_card, score_table
 from multiclin.running import (
-    close_loggers,
-    make_loggers,
     make_trainer,
     own_device,
 )
 from multiclin.saving import Saving
 from multiclin.steps import Step, shrink
 from multiclin.stopping import Stop
+from multiclin.tracking import make_loggers
 
 if TYPE_CHECKING:
     from multiclin.hpo.pruning import Pruning
@@ -74,7 +84,9 @@ def train(config: DictConfig) -> float | None:
         with processes_ended(), Stop(goes_on) as stop:
             try:
                 return train_once(config, stop)
-            except torch.OutOfMemoryError as error:
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
                 log.warning("%s", shrink(config, error))
                 # Of this try.
                 shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)
@@ -87,14 +99,21 @@ def train_once(config: DictConfig, stop: Stop) -> float | None:
     """Train with the batch as it is configured, unless a signal asks it to stop."""
     resumed = find_checkpoint(config)
     folder = run_folder(config, resumed)
-    keep_config(config, folder)
-    config.run_dir = str(folder)
-    config.ckpt_path = str(resumed) if resumed else None
+    with claimed(folder) if is_first_process() else nullcontext():
+        keep_config(config, folder)
+        config.run_dir = str(folder)
+        config.ckpt_path = str(resumed) if resumed else None
+        return fit_and_score(config, stop)
+
+
+def fit_and_score(config: DictConfig, stop: Stop) -> float | None:
+    """The steps of a training, in the folder that it has to itself."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     search = trial_of(config)
     if config.report and config.report.native:
         read_text(Path(config.report.native))  # Told now if it is not there.
     corpus = open_corpus(config)
+    check_corpus(config, corpus.digest)
     data = open_data(config, corpus)
     if search:
         search.begin(corpus.digest, config.data.batch_size)
@@ -169,26 +188,6 @@ def shown(config: DictConfig) -> dict[str, Any]:
     return plain
 
 
-def is_sweep() -> bool:
-    """Whether this run is one of several that one command makes."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-@contextmanager
-def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
-    """Where a signal stopped the run say how to go on; in the end close the loggers."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        if config.hpo is None and not is_sweep():  # A search or sweep says itself how to go on.
-            place = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
-            more = "" if stop.goes_on else f" and {place}"
-            log.warning("stopped; go on with the same command%s", more)
-        raise
-    finally:
-        close_loggers()
-
-
 def finish(
     config: DictConfig,
     trainer: pl.Trainer,
@@ -219,7 +218,14 @@ def finish(
             path = folder / "predictions" / f"{split}.tsv"
             write_predictions([one.predicted for one in documents], path)
         write_json(metrics, folder / "metrics.json")
+        if changes := data.corpus.changes():
+            log.warning(
+                "data.root=%s has changed since the run began: %s; weights and scores are those of "
+                "the corpus as it was then, whose digest model/multiclin.json has",
+                *(config.data.root, changes),
+            )
         about = provenance(config, data, metrics)
+        about["data"]["changed"] = bool(changes)
         module.model.about.update(about)
         keep(folder, data, scored)
         save_bundle(module.model, folder / "model", model_card(module.model))  # It is finished.

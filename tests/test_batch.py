@@ -24,14 +24,15 @@ from multiclin.batch import (
 )
 from multiclin.store import Store
 from multiclin.tagging import SCHEMES, Tagging
-from multiclin.windows import IGNORED, Tokenized, Window, Windowing
+from multiclin.windows import IGNORED, Placed, Tokenized, Window, Windowing
 from tests import toys
 
 # Collate
 
 
 def piece(*ids: int, tags: list[list[int]] | None = None) -> Piece:
-    return np.array(ids, dtype=np.int32), None if tags is None else np.array(tags, dtype=np.int8)
+    gold = None if tags is None else np.array(tags, dtype=np.int8)
+    return Piece(np.array(ids, dtype=np.int32), gold, Placed(0, Window(0, len(ids))))
 
 
 def test_rows_are_padded_on_the_right_with_special_tokens_around() -> None:
@@ -100,12 +101,13 @@ def test_training_windows_are_those_of_the_chosen_documents(store: Store) -> Non
     ]
     assert len(windows) == len(cut) > 4
     for row, (number, window) in enumerate(cut):
-        ids, tags = windows[row]
+        ids, tags, placed = windows[row]
         expected = store.tokens(number, window)
         assert tags is not None
         assert ids.tolist() == expected[0].tolist()
         assert tags.tolist() == expected[1].tolist()
         assert windows.lengths[row] == len(ids)
+        assert placed == (number, window)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,9 @@ def test_a_share_weighs_what_it_has_of_the_labels_of_the_step(
     batch = Collate(toys.metaspace()).share(drawn)
     assert batch.weight == expected
     shown = rows or [4]  # A process without a window computes one that counts nothing.
-    assert [ids.tolist() for ids, _ in drawn[0]] == [windows[row][0].tolist() for row in shown]
+    assert [piece.ids.tolist() for piece in drawn[0]] == [
+        windows[row].ids.tolist() for row in shown
+    ]
 
 
 def test_no_documents_no_windows(store: Store) -> None:

@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.config import CONF_DIR, run, wandb_offline
-from multiclin.errors import ConfigError, CorpusError
+from multiclin.errors import ConfigError, CorpusError, OutputError
 
 TRAIN = """
 defaults:
@@ -220,7 +220,8 @@ def test_a_broken_file_is_a_mistake(run_toy: Run, tmp_path: Path) -> None:
 
 def test_an_output_folder_that_cannot_be_made_is_a_mistake(run_toy: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    assert "file/run" in mistake(run_toy, "data.root=here", "hydra.run.dir=file/run")
+    with pytest.raises(OutputError, match="cannot write file/run: Not a directory; a file stands"):
+        run_toy("data.root=here", "hydra.run.dir=file/run")
 
 
 def test_a_mistake_found_by_the_task_is_passed_on(
@@ -319,6 +320,7 @@ def test_configs_lie_in_the_checkout() -> None:
         ({"WANDB_API_KEY": "k", "WANDB_MODE": "offline"}, "", True),
         ({"WANDB_MODE": "online"}, "", False),
         ({}, "machine api.wandb.ai login user password k", False),
+        ({}, "machine api.forge.coreweave.com login user password k", False),
         ({}, "machine example.org login user password k", True),
         (
             {"WANDB_BASE_URL": "https://wandb.clinic.example"},

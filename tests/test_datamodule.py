@@ -15,6 +15,7 @@ import torch
 from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, vocabulary
+from multiclin.document import Document
 from multiclin.errors import CheckpointError, CorpusError
 from multiclin.splitting import Splitting
 from multiclin.store import Store
@@ -66,6 +67,22 @@ def test_documents_are_tokenised_once(root: Path, tmp_path: Path) -> None:
     again = opened(root, tmp_path, Splitting(share=0.5))
     assert again.folder == first.folder == store
     assert store.stat().st_mtime_ns == stamp
+
+
+def test_nothing_is_kept_of_a_corpus_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_set(tmp_path)
+    read = Corpus.documents
+
+    def documents(corpus: Corpus) -> Iterator[tuple[str, Document]]:
+        yield from read(corpus)
+        next(tmp_path.rglob("*.ann")).unlink()
+
+    monkeypatch.setattr(Corpus, "documents", documents)
+    with pytest.raises(CorpusError, match="has changed while it was read"):
+        opened(tmp_path, tmp_path / "cache")
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
 
 
 def test_another_scheme_or_rule_is_another_store(root: Path, tmp_path: Path) -> None:

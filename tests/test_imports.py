@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "multiclin"
 DOCUMENTS = (
     ["errors"],
     ["document"],
+    ["faults"],
     ["files"],
     ["tables"],
     ["pages"],
@@ -44,6 +45,7 @@ LIGHTNING = (
     ["module"],
     ["callbacks"],
     ["saving"],
+    ["divergence"],
     ["report"],
     ["processes"],
 )
@@ -54,6 +56,7 @@ COMMANDS = (
     ["config"],
     ["unfinished"],
     ["sweeps"],
+    ["tracking"],
     ["running"],
     ["steps"],
     ["assembly"],

@@ -25,7 +25,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.cli import main
-from multiclin.continuing import find_checkpoint, run_folder
+from multiclin.continuing import check_corpus, find_checkpoint, run_folder
 from multiclin.errors import CheckpointError, OutputError
 from tests.commands import Work
 
@@ -81,6 +81,15 @@ def test_killed_between_two_names_a_run_goes_on_from_the_one_that_is_there(
     previous = checkpoint(tmp_path, "previous")
     assert find_checkpoint(config_of(tmp_path, "last")) == previous
     assert caplog.messages == []
+
+
+def test_a_run_goes_on_with_the_corpus_that_it_began_with(tmp_path: Path) -> None:
+    last = checkpoint(tmp_path, "last", NerDataModule={"corpus": "aa"})
+    config = config_of(tmp_path, last)
+    config.data = {"root": "corpus"}
+    check_corpus(config, "aa")
+    with pytest.raises(CheckpointError, match=r"another corpus \(digest aa, and data\.root=corpus"):
+        check_corpus(config, "bb")
 
 
 @pytest.mark.parametrize("asked", ["last", "auto"])

@@ -27,6 +27,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, LargeZipFile, ZipFile,
 
 from multiclin.corpus import excerpt
 from multiclin.errors import CorpusError, OutputError, Problem
+from multiclin.faults import cannot_write
 
 _CHUNK: Final = 1 << 18
 _ENCRYPTED: Final = 0x1  # Among the flags of a member.
@@ -133,7 +134,7 @@ def _write(archive: ZipFile, member: ZipInfo, folder: Path, allowed: int) -> int
                     raise _refused(Path(str(archive.filename)), message)
                 stream.write(chunk)
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+        raise OutputError(cannot_write(target, error)) from error
     return size
 
 

@@ -84,6 +84,7 @@ class OwnCorpus(Corpus):
     @cached_property
     def digest(self) -> str:
         """A hash over names and contents of all files that may be read, and over how they are."""
+        _ = self.stamps
         total = blake2b(repr((self.format, self.language, self._asked)).encode(), digest_size=16)
         for name, path in self._files():
             try:
@@ -96,6 +97,10 @@ class OwnCorpus(Corpus):
                 problem = Problem(path, 0, f"cannot be read: {error.strerror}")
                 raise CorpusError([problem]) from error
         return total.hexdigest()
+
+    def files(self) -> Iterator[Path]:
+        """Every file that may be read."""
+        return (path for _, path in self._files())
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         """Every file with its name below its root, in a fixed order."""

@@ -27,7 +27,13 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
 from multiclin.config import command
-from multiclin.errors import DivergedError, LostProcessError, MulticlinError, OutOfMemoryError
+from multiclin.errors import (
+    DivergedError,
+    LostProcessError,
+    MulticlinError,
+    OutOfMemoryError,
+    WorkerError,
+)
 from multiclin.files import alone
 from multiclin.hpo.launching import Job, Slots
 from multiclin.hpo.pruning import WithdrawnError
@@ -53,7 +59,7 @@ FREE = (
 PARENTS = ("storage", "direction", "n_trials", "n_jobs", "max_failure_rate")
 """Keys of the parent sweeper: they follow those of `hpo`, where trials find them, if not set."""
 MISTAKES = (HydraException, OmegaConfBaseException, MulticlinError)
-ACCIDENTS = (DivergedError, LostProcessError, OutOfMemoryError, WithdrawnError)
+ACCIDENTS = (DivergedError, LostProcessError, OutOfMemoryError, WithdrawnError, WorkerError)
 """Errors of ours that another trial need not make."""
 
 

@@ -35,32 +35,13 @@ from yaml import YAMLError
 from multiclin import faults, schema
 from multiclin.errors import MulticlinError, OutputError
 from multiclin.mistakes import FULL_ERROR, explain, mistake, settings, targets_explained
+from multiclin.targets import EXECUTION_WHITELIST
 
 Task = Callable[[DictConfig], object]
 
 _IN_WHEEL = Path(__file__).with_name("conf")
 CONF_DIR = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[1] / "conf"
 """The configs: `multiclin/conf` in a wheel, `conf` at the top of a checkout or editable install."""
-
-EXECUTION_WHITELIST = (
-    "multiclin.*",
-    "pytorch_lightning.Trainer",
-    "pytorch_lightning.callbacks.*",
-    "pytorch_lightning.loggers.*",
-    "pytorch_lightning.plugins.*",
-    "pytorch_lightning.profilers.*",
-    "pytorch_lightning.strategies.*",
-    "lightning_fabric.plugins.*",
-    "optuna.pruners.*",
-    "torch.optim.*",
-)
-"""All that a `_target_` may name, in our configs or a stranger's.
-
-`a.b.*` is every name below `a.b`, where the object found must be defined below one of these too:
-`multiclin.store.os.system` stays refused. Hence `lightning_fabric.plugins`, which defines what
-`pytorch_lightning.plugins.environments` shows. Hydra itself adds the handlers that it logs with.
-"""
-
 
 WANDB_SERVERS = frozenset({"api.wandb.ai", "api.forge.coreweave.com"})
 """The names under which `wandb login` keeps the key of W&B's own server; 0.31 writes the second."""

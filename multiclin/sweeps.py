@@ -26,12 +26,11 @@ from typing import Any
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from yaml import YAMLError
+from omegaconf import DictConfig
 
 from multiclin.analysis.folders import REPEATS
 from multiclin.config import command
-from multiclin.errors import ConfigError, MulticlinError
+from multiclin.errors import ConfigError, CorpusError, MulticlinError
 from multiclin.files import atomic_write
 from multiclin.tables import as_markdown, as_text
 from multiclin.unfinished import (
@@ -43,6 +42,7 @@ from multiclin.unfinished import (
     keep_failure,
     never_begun,
 )
+from multiclin.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ class Run:
     """
 
     folder: Path
-    config: DictConfig
+    config: Mapping[str, Any]
     choices: Mapping[str, str | None]
     overrides: Sequence[str]
     job: int
@@ -76,7 +76,7 @@ class Run:
         return [word.lstrip("+~").partition("=")[0] for word in self.overrides]
 
     def setting(self, key: str) -> str:
-        """The option of a group, or the value of a key, as text; `-` where there is none.
+        """The option of a group, or the value of a key, as written; `-` where there is none.
 
         Example:
             >>> run.setting("entity"), run.setting("optim.learning_rate"), run.setting("fold")
@@ -84,7 +84,10 @@ class Run:
         """
         if key in self.choices:
             return _as_text(self.choices[key])
-        return _as_text(OmegaConf.select(self.config, key, throw_on_resolution_failure=False))
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return _as_text(value)
 
 
 def read_run(folder: Path) -> Run:
@@ -95,19 +98,19 @@ def read_run(folder: Path) -> Run:
     """
     hydras = folder / ".hydra"
     try:
-        config = OmegaConf.load(hydras / "config.yaml")
-        hydra = OmegaConf.load(hydras / "hydra.yaml").hydra
-        words = OmegaConf.load(hydras / "overrides.yaml")
+        config, hydra, words = (
+            read_yaml(hydras / f"{name}.yaml") for name in ("config", "hydra", "overrides")
+        )
         path = folder / "metrics.json"
         metrics = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except FileNotFoundError as error:
-        raise ConfigError(f"{folder} is not the folder of a run: no {error.filename}") from error
-    except (OSError, ValueError, YAMLError) as error:
+        about = hydra["hydra"]
+        choices, job = about["runtime"]["choices"], about["job"]["num"]
+        job = job if isinstance(job, int) else 0
+        return Run(folder, dict(config), dict(choices), list(map(str, words)), job, metrics)
+    except CorpusError as error:
+        raise ConfigError(f"{folder} is not the folder of a run: {error}") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{folder}: cannot read its config or its scores: {error}") from error
-    assert isinstance(config, DictConfig)
-    overrides: Any = OmegaConf.to_container(words, resolve=False)
-    job = OmegaConf.select(hydra, "job.num") or 0
-    return Run(folder, config, hydra.runtime.choices, overrides, job, metrics)
 
 
 def find_runs(folder: Path) -> list[Run]:
@@ -282,7 +285,7 @@ def _headings(keys: Sequence[str]) -> list[str]:
 def _as_text(value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, ListConfig):
+    if isinstance(value, list):
         return ",".join(map(_as_text, value))
     if isinstance(value, float):
         return f"{value:g}"

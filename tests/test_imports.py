@@ -17,6 +17,7 @@ DOCUMENTS = (
     ["document"],
     ["faults"],
     ["files"],
+    ["yaml_files"],
     ["tables"],
     ["pages"],
     ["words"],
@@ -50,6 +51,7 @@ LIGHTNING = (
     ["processes"],
 )
 COMMANDS = (
+    ["targets"],
     ["mistakes"],
     ["option_files"],
     ["schema"],

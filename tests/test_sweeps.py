@@ -91,7 +91,7 @@ def test_columns_are_what_was_asked_for_and_differs(tmp_path: Path) -> None:
 def test_values_are_written_as_on_the_command_line(tmp_path: Path) -> None:
     run = read_run(made(tmp_path / "a", "+new=1", lazy="${nowhere}", new=True))
     found = [run.setting(key) for key in ("languages", "strategy", "new", "lazy", "a.b")]
-    assert found == ["es,it", "-", "true", "-", "-"]
+    assert found == ["es,it", "-", "true", "${nowhere}", "-"]
     assert run.given == ["new"]
 
 

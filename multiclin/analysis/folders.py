@@ -16,11 +16,10 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from multiclin.errors import ConfigError
 from multiclin.files import read_text
 from multiclin.tables import flat_rows
+from multiclin.yaml_files import read_yaml
 
 REPEATS = ("seed", "fold", "data.validation.seed")
 """Settings that tell repetitions of one system apart."""
@@ -221,10 +220,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: It holds none.
     """
-    text = read_text(path)
     try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+        content = json.loads(read_text(path)) if path.suffix == ".json" else read_yaml(path)
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is broken: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is broken: it holds no mapping")

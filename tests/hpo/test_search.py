@@ -20,7 +20,7 @@ from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from multiclin.config import CONF_DIR, EXECUTION_WHITELIST, register, run
+from multiclin.config import CONF_DIR, register, run
 from multiclin.errors import (
     ConfigError,
     CorpusError,
@@ -29,6 +29,7 @@ from multiclin.errors import (
     OutOfMemoryError,
 )
 from multiclin.hpo.loop import check
+from multiclin.targets import EXECUTION_WHITELIST
 from tests.hpo.searches import finished, found, learn, score, search, study_of, write_conf
 from tests.hpo.studies import PAPER
 

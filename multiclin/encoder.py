@@ -7,6 +7,9 @@ optimizer without master weights (FACTS 4).
 
 The network is transformers' own token-classification class with one output per tag of every label,
 so a trained model with a linear head opens in transformers unchanged.
+
+No file of an encoder is run: code beside it is never asked for (`trust_remote_code`), weights are
+safetensors, and a config cannot name a kernel of the hub, which is code too.
 """
 
 from __future__ import annotations
@@ -211,6 +214,8 @@ def load_encoder(
                 folder,
                 config=config,
                 dtype=torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
                 ignore_mismatched_sizes=True,  # for a classifier over other tags
                 output_loading_info=True,
             )
@@ -253,7 +258,8 @@ def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) 
     try:
         with quiet():
             made = AutoConfig.for_model(fields.pop("model_type"), **fields)
-            return AutoModelForTokenClassification.from_config(made)  # type: ignore[no-any-return, no-untyped-call]
+            _check_attention(made)
+            return AutoModelForTokenClassification.from_config(made, trust_remote_code=False)  # type: ignore[no-any-return, no-untyped-call]
     except (KeyError, TypeError, ValueError) as error:
         raise EncoderError(
             f"model.config (model_type={config.get('model_type')}) makes no encoder: "
@@ -295,9 +301,12 @@ def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> 
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        _check_attention(config)
     except (OSError, ValueError, KeyError) as error:
-        raise EncoderError(f"model.encoder={folder}: no usable config.json ({error})") from error
+        raise EncoderError(
+            f"model.encoder={folder}: no usable config.json ({_reason(error)})"
+        ) from error
     unknown = [key for key in overrides if not hasattr(config, key)]
     if unknown:
         raise EncoderError(
@@ -307,6 +316,20 @@ def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> 
     for key, value in {**_labels(tags), **overrides}.items():
         setattr(config, key, value)
     return config  # type: ignore[no-any-return]
+
+
+def _reason(error: Exception) -> str:
+    """What transformers says, without its advice to run a stranger's code."""
+    if "trust_remote_code" in str(error):
+        return "it needs code of its own, which is never run; take one that transformers knows"
+    return str(error).partition("\n")[0]
+
+
+def _check_attention(config: PretrainedConfig) -> None:
+    """Raise `ValueError` where a config wants a kernel of the hub: transformers would load it."""
+    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+        if "/" in str(getattr(part, "_attn_implementation", "")):
+            raise ValueError(f"attn_implementation={part._attn_implementation} is code of the hub")
 
 
 def _local(source: str | Path, patterns: list[str]) -> Path:
@@ -340,12 +363,13 @@ def _as_set_up(folder: Path) -> dict[str, str]:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
         if not (folder / "tokenizer.json").is_file():
             raise EncoderError(f"model.encoder={folder} {NOT_FAST}") from error
-        reason = str(error).partition("\n")[0]
-        raise EncoderError(f"model.encoder={folder}: no usable tokenizer ({reason})") from error
+        raise EncoderError(
+            f"model.encoder={folder}: no usable tokenizer ({_reason(error)})"
+        ) from error
     with tempfile.TemporaryDirectory() as made:
         tokenizer.save_pretrained(made)
         return {path.name: path.read_text("utf-8") for path in Path(made).glob("*.json")}

@@ -142,7 +142,8 @@ def refused(content: Mapping[str, Any], package: str | None, group: str) -> Iter
         hydras = path[0] == "hydra" and not group.startswith("hydra/")
         if hydras and ((path[1:2] and path[1] not in OURS) or path[-1] in _STARTS):
             yield f"sets {key}"
-        if path[0] == "privacy" or (path[0] == "logger" and {*path} & {"_target_", "settings"}):
+        servers = path[0] == "logger" and group != "logger" and {*path} & {"_target_", "settings"}
+        if servers or path[0] == "privacy":
             yield f"sets {key}"
 
 

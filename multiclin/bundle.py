@@ -251,7 +251,7 @@ def _from_bundle(folder: Path) -> Model:
 def _regular(path: Path) -> Path:
     """The path, unless it is no file: to open a pipe would wait for ever."""
     if not path.is_file():
-        raise CheckpointError(f"{path} is no file; copy the bundle again")
+        raise ValueError(f"{path.name} is no file")
     return path
 
 

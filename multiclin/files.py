@@ -26,19 +26,60 @@ from multiclin.faults import cannot_write, system_error
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What file systems without locks say, some network drives among them."""
 
+LARGEST = 100 << 20
+"""Bytes of a file that is read whole, and of a line: more is no text that anybody wrote."""
 
-def read_text(path: Path) -> str:
+LARGEST_TABLE = 512 << 20
+"""Bytes of a table of mentions."""
+
+
+def read_text(path: Path, largest: int = LARGEST) -> str:
     """The whole file, a byte order mark included.
 
     Raises:
-        CorpusError: The file cannot be read or is not UTF-8.
+        CorpusError: The file cannot be read, has too many bytes, or is not UTF-8.
     """
     try:
-        content = path.read_bytes()
+        with opened(path) as stream:
+            content = stream.read(largest + 1)
     except OSError as error:
         problem = Problem(path, 0, f"cannot be read: {error.strerror}")
         raise CorpusError([problem]) from error
+    if len(content) > largest:
+        raise CorpusError([Problem(path, 0, f"refused: it has more than {largest:,} bytes")])
     return decode(content, path)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their 1-based numbers, line ends included; one is in memory.
+
+    Raises:
+        CorpusError: The file cannot be read, or has too long a line.
+    """
+    try:
+        with opened(path) as stream:
+            number = 0
+            while line := stream.readline(LARGEST + 1):
+                number += 1
+                if len(line) > LARGEST:
+                    message = f"refused: a line of more than {LARGEST:,} bytes"
+                    raise CorpusError([Problem(path, number, message)])
+                yield number, line
+    except OSError as error:
+        problem = Problem(path, 0, f"cannot be read: {error.strerror}")
+        raise CorpusError([problem]) from error
+
+
+def opened(path: Path) -> BinaryIO:
+    """An ordinary file, opened: a device may never end, and a pipe not even begin.
+
+    Raises:
+        CorpusError: It is another thing.
+        OSError: It cannot be opened.
+    """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise CorpusError([Problem(path, 0, "cannot be read: it is a pipe or a device")])
+    return path.open("rb")
 
 
 def decode(content: bytes, path: Path, *, line: int = 1) -> str:

@@ -24,7 +24,7 @@ from multiclin.corpus.mentions import (
     native_names,
     read_mentions,
 )
-from multiclin.corpus.texts import UNKNOWN, case_of, find_texts, language_of
+from multiclin.corpus.texts import LONGEST, UNKNOWN, case_of, find_texts, language_of
 from multiclin.corpus.tsv import Row, group_rows
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError
@@ -294,10 +294,6 @@ def _pair(name: str, gold: Side | None, found: Side, labels: Set[str]) -> Pair:
 
 def _of(spans: Iterable[Span], labels: Collection[str]) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.label in labels)
-
-
-LONGEST = 10_000_000
-"""Characters that a text may have: more is a mistake in an offset."""
 
 
 def _blanks(rows: Sequence[Row]) -> str:

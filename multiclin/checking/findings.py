@@ -68,6 +68,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "almost the same text on two sides of training and test",
         "read both; delete one, or raise --near if they are different cases",
     ),
+    "crowd": _error("more mentions at one place than are read", "delete those that repeat others"),
     "duplicate_mention": _note(
         "mentions given twice",
         "the official scorer counts each; --repair OUT --drop-duplicates keeps the first",

@@ -213,7 +213,9 @@ def _reason(text: str, start: int, end: int, mention: str) -> str:
         found = text[start:end]
         if normalize("NFC", found) == normalize("NFC", mention):
             return " (the same letters in another Unicode normalisation: one file was rewritten)"
-    for (name, unit, convert), view in zip(_COUNTINGS, _recounted(text), strict=True):
+    # No counting makes so much of so little; a line of a gigabyte is not to be converted.
+    countings = _COUNTINGS if len(mention) <= 4 * (end - start) else ()
+    for (name, unit, convert), view in zip(countings, _recounted(text), strict=False):
         wanted = convert(mention)
         same_length = len(wanted) == unit * (end - start)
         if same_length and view[unit * start : unit * end] == wanted:

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import groupby
@@ -29,7 +30,7 @@ from multiclin.corpus.texts import case_of, files_of
 from multiclin.corpus.trees import Trees
 from multiclin.document import Document
 from multiclin.errors import ConfigError, CorpusError, OutputError, Problem
-from multiclin.files import atomic_folder
+from multiclin.files import atomic_folder, read_lines
 
 Split = tuple[str, Document]
 """Name of the split, empty where there is none, and a document."""
@@ -230,8 +231,8 @@ def read_jsonl(path: Path, reading: Reading) -> Iterator[Document]:
 
 def _tell_keys(path: Path, losses: Losses) -> None:
     """The keys of a file that are none of ours; lines that are wrong are told elsewhere."""
-    with path.open("rb") as stream:
-        for line in stream:
+    with suppress(CorpusError):
+        for _, line in read_lines(path):
             try:
                 entry = json.loads(line)
                 spans = entry.get("spans") or []

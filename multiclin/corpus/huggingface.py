@@ -39,7 +39,7 @@ from multiclin.corpus.tagged import (
 from multiclin.corpus.texts import case_of, files_of
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError, CorpusError, Problem
-from multiclin.files import atomic_write, decode, read_text
+from multiclin.files import atomic_write, decode, opened, read_lines, read_text
 
 SUFFIXES: Final = (".jsonl", ".json", ".parquet")
 
@@ -85,29 +85,28 @@ def enumerate_rows(rows: Iterable[_NumberedRow]) -> Iterator[tuple[_NumberedRow,
 
 def _json_rows(path: Path, problems: list[Problem]) -> Iterator[_NumberedRow]:
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    content = decode(line, path, line=number).strip().removeprefix("\ufeff")
-                    row = json.loads(content) if content else None
-                except CorpusError as error:
-                    problems += error.problems
-                except (ValueError, RecursionError) as error:
-                    problems.append(Problem(path, number, f"not a line of JSON: {error}"))
-                else:
-                    if isinstance(row, dict):
-                        yield number, row
-                    elif content:
-                        problems.append(Problem(path, number, "expected an object on each line"))
-    except OSError as error:
-        problems.append(Problem(path, 0, f"cannot be read: {error.strerror}"))
+        for number, line in read_lines(path):
+            try:
+                content = decode(line, path, line=number).strip().removeprefix("\ufeff")
+                row = json.loads(content) if content else None
+            except CorpusError as error:
+                problems += error.problems
+            except (ValueError, RecursionError) as error:
+                problems.append(Problem(path, number, f"not a line of JSON: {error}"))
+            else:
+                if isinstance(row, dict):
+                    yield number, row
+                elif content:
+                    problems.append(Problem(path, number, "expected an object on each line"))
+    except CorpusError as error:
+        problems += error.problems
 
 
 def _parquet_rows(path: Path) -> Iterator[_NumberedRow]:
     parquet, arrow_error = _pyarrow(path)
     number = 0
     try:
-        with parquet.ParquetFile(path) as file:
+        with opened(path) as stream, parquet.ParquetFile(stream) as file:
             for batch in file.iter_batches(batch_size=64):
                 for row in batch.to_pylist():
                     number += 1

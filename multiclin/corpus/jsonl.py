@@ -18,7 +18,7 @@ from typing import Any
 from multiclin.corpus import checked_text, excerpt, mention_mismatch
 from multiclin.document import Document, Span
 from multiclin.errors import CorpusError, Problem
-from multiclin.files import atomic_write, decode
+from multiclin.files import atomic_write, decode, read_lines
 
 _BOM_BYTES = "\ufeff".encode()
 
@@ -32,24 +32,23 @@ def read_documents(path: Path) -> Iterator[Document]:
     problems: list[Problem] = []
     seen: set[str] = set()
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                content = line.removeprefix(_BOM_BYTES) if number == 1 else line
-                if not content.strip():
-                    continue
-                try:
-                    document = parse_document(decode(content, path, line=number))
-                    if document.id in seen:
-                        raise ValueError(f"a second document with the id {excerpt(document.id)}")
-                except CorpusError as error:
-                    problems += error.problems
-                except ValueError as error:
-                    problems.append(Problem(path, number, str(error)))
-                else:
-                    seen.add(document.id)
-                    yield document
-    except OSError as error:
-        problems.append(Problem(path, 0, f"cannot be read: {error.strerror}"))
+        for number, line in read_lines(path):
+            content = line.removeprefix(_BOM_BYTES) if number == 1 else line
+            if not content.strip():
+                continue
+            try:
+                document = parse_document(decode(content, path, line=number))
+                if document.id in seen:
+                    raise ValueError(f"a second document with the id {excerpt(document.id)}")
+            except CorpusError as error:
+                problems += error.problems
+            except ValueError as error:
+                problems.append(Problem(path, number, str(error)))
+            else:
+                seen.add(document.id)
+                yield document
+    except CorpusError as error:
+        problems += error.problems
     if problems:
         raise CorpusError(problems)
 

@@ -16,7 +16,8 @@ from typing import Final
 
 from multiclin.corpus import BOM, excerpt, listing
 from multiclin.corpus.texts import UNKNOWN, language_of
-from multiclin.corpus.tsv import Row, read_rows
+from multiclin.corpus.tsv import Row, group_rows, read_rows
+from multiclin.document import CROWD, crowded
 from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.files import read_text
 
@@ -69,6 +70,7 @@ def read_mentions(files: Iterable[Path]) -> list[Row]:
             problems += error.problems
             continue
         rows += found
+        problems += _crowds(found, file)
         for name, label in sorted({(row.filename, row.label) for row in found}):
             source = sources.setdefault((name, label), file)
             if source != file:
@@ -77,6 +79,18 @@ def read_mentions(files: Iterable[Path]) -> list[Row]:
     if problems:
         raise CorpusError(problems)
     return rows
+
+
+def _crowds(rows: Iterable[Row], path: Path) -> list[Problem]:
+    """Documents with more mentions at one place than can be compared."""
+    problems = []
+    for name, mine in group_rows(rows).items():
+        if label := crowded((row.label, row.start, row.end) for row in mine):
+            message = (
+                f"{excerpt(name)}: over {CROWD} mentions of {excerpt(label)} share a character"
+            )
+            problems.append(Problem(path, mine[0].line, message))
+    return problems
 
 
 def _read_ann(path: Path) -> list[Row]:

@@ -24,6 +24,7 @@ from multiclin.corpus.source import ROLES, Corpus, role_of
 from multiclin.corpus.texts import UNKNOWN, files_of, folders_of
 from multiclin.document import Document
 from multiclin.errors import ConfigError, CorpusError, Problem
+from multiclin.files import opened
 from multiclin.tables import as_text
 
 _ALSO_READ: Final = (".ann", ".json", ".txt")
@@ -90,7 +91,7 @@ class OwnCorpus(Corpus):
             try:
                 said = f"{len(name)} {name} {path.stat().st_size} "
                 total.update(said.encode("utf-8", "surrogateescape"))
-                with path.open("rb") as stream:
+                with opened(path) as stream:
                     while chunk := stream.read(1 << 20):
                         total.update(chunk)
             except OSError as error:

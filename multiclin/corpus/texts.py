@@ -23,6 +23,8 @@ from multiclin.errors import CorpusError, Problem
 from multiclin.files import read_text
 
 UNKNOWN: Final = "unknown"
+LONGEST: Final = 10_000_000
+"""Characters that a text to be predicted may have: 1 GiB of memory for its tokens, or so."""
 
 _LANGUAGE: Final = re.compile(r"(?:MultiClinNER-)?([a-z]{2})-")
 _DOCUMENT: Final = re.compile(r"MultiClinNER-[^-]+-(.+)-[^-]+-(\d+)")
@@ -157,7 +159,10 @@ class Texts:
 
 def _read(id: str, file: Path) -> Document | Problem:
     try:
-        return _wrong_name(id, file) or Document(id, read_text(file), case=case_of(file.stem))
+        text = read_text(file)
+        if len(text) > LONGEST:
+            return Problem(file, 0, f"no document has over {LONGEST:,} characters; cut it in parts")
+        return _wrong_name(id, file) or Document(id, text, case=case_of(file.stem))
     except CorpusError as error:
         return error.problems[0]
 

@@ -37,7 +37,7 @@ from multiclin.corpus import (
 )
 from multiclin.document import Document, Span
 from multiclin.errors import CorpusError, OutputError, Problem
-from multiclin.files import atomic_write, read_text
+from multiclin.files import LARGEST_TABLE, atomic_write, read_text
 
 COLUMNS: Final = ("filename", "label", "start_span", "end_span", "text")
 
@@ -117,7 +117,7 @@ def read_dialect(path: Path) -> tuple[list[Row], Counter[str]]:
 
 
 def _read(path: Path, aliases: Mapping[str, str]) -> tuple[list[Row], Counter[str]]:
-    records = _records(read_text(path).removeprefix(BOM), path)
+    records = _records(read_text(path, LARGEST_TABLE).removeprefix(BOM), path)
     first, header = next(records, (1, []))
     names = [name.strip() for name in header]
     places = _places(names, aliases, path, first)

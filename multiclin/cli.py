@@ -23,6 +23,7 @@ from multiclin.checking.commands import add_check, add_stats
 from multiclin.corpus.convert_command import add_command as add_convert
 from multiclin.corpus.download import add_command as add_download
 from multiclin.errors import ConfigError, CorpusError, MulticlinError
+from multiclin.tables import visible
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except MulticlinError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
         _drop_output()
         return USER_MISTAKE
     except KeyboardInterrupt:

@@ -9,7 +9,7 @@ A `last.ckpt` that is damaged (each part of the file has a checksum) gives way t
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -132,7 +132,10 @@ def check(path: Path) -> None:
         broken = "all of it"
     if broken is not None:
         raise CheckpointError(f"{path} is cut short or damaged")
-    if "optimizer_states" not in read_checkpoint(path):
+    content = read_checkpoint(path)
+    if any(".." in Path(name).parts for name in _remembered(content)):
+        raise CheckpointError(f"{path} remembers files outside of its folder: it is refused")
+    if "optimizer_states" not in content:
         raise CheckpointError(
             f"ckpt_path={path} holds the weights only; go on from the last.ckpt beside it, or "
             f"begin a new run from them with weights={path}"
@@ -150,6 +153,14 @@ def check_corpus(config: DictConfig, digest: str) -> None:
             f"data.root={config.data.root} has {digest}); bring the files back as they were, or "
             f"begin a new run from its weights with weights={config.ckpt_path}"
         )
+
+
+def _remembered(checkpoint: Mapping[str, Any]) -> Iterator[str]:
+    """Files that callbacks of a checkpoint remember, to delete one that a better one replaces."""
+    for state in dict(checkpoint.get("callbacks") or {}).values():
+        if isinstance(state, dict):
+            yield from (str(one) for key, one in state.items() if str(key).endswith("_path"))
+            yield from map(str, state.get("best_k_models") or ())
 
 
 def run_folder(config: DictConfig, resumed: Path | None) -> Path:

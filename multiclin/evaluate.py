@@ -32,6 +32,7 @@ from multiclin.scoring.breakdown import (
     format_table,
 )
 from multiclin.scoring.official import official_result, score_documents
+from multiclin.tables import visible
 
 
 def evaluate(
@@ -96,7 +97,7 @@ def publish(report: dict[str, Any], output: Path | None = None) -> None:
 def format_report(report: dict[str, Any]) -> str:
     """The lines of a report as one table, its notes below."""
     lines = {"all": report["overall"], **report["by_language"], **report.get("by_subcorpus", {})}
-    return "\n".join([format_table(lines), *(f"note: {note}" for note in report["notes"])])
+    return "\n".join([format_table(lines), *(f"note: {visible(note)}" for note in report["notes"])])
 
 
 def _as_dicts(lines: Sequence[Line]) -> dict[str, dict[str, Any]]:

@@ -136,9 +136,10 @@ def refused(content: Mapping[str, Any], package: str | None, group: str) -> Iter
             yield f"chooses another file, {option!r}"
     for path, value in _flat(content, tuple(prefix.split(".")) if prefix else ()):
         key = ".".join(path)
-        for slashes, name, sign in _CALL.findall(value if isinstance(value, str) else ""):
+        said = value if isinstance(value, str) else ""
+        for slashes, name, sign in _CALL.findall(said):
             if len(slashes) % 2 == 0 and (sign == "{" or name.strip() not in RESOLVERS):
-                yield f"calls {value[:80]!r} for {key}"
+                yield f"calls {said[:80]!r} for {key}"
         hydras = path[0] == "hydra" and not group.startswith("hydra/")
         if hydras and ((path[1:2] and path[1] not in OURS) or path[-1] in _STARTS):
             yield f"sets {key}"

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 _FAMILIES = {
     "multiclin": (
-        *("optimization.linear_schedule", "running.Progress", "saving.Saving", "sweeps.Summary"),
+        *("logs.Visible", "optimization.linear_schedule", "running.Progress", "saving.Saving"),
+        "sweeps.Summary",
     ),
     "pytorch_lightning": ("Trainer",),
     "pytorch_lightning.callbacks": (

@@ -19,6 +19,7 @@ DOCUMENTS = (
     ["files"],
     ["yaml_files"],
     ["tables"],
+    ["logs"],
     ["pages"],
     ["words"],
     ["corpus"],

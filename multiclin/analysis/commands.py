@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from multiclin.errors import ConfigError
 from multiclin.files import atomic_write
-from multiclin.tables import Table, as_latex, as_markdown, as_text
+from multiclin.tables import Table, as_latex, as_markdown, as_text, visible
 
 if TYPE_CHECKING:
     from multiclin.analysis.evaluation import Evaluation
@@ -166,4 +166,4 @@ def _table(options: argparse.Namespace) -> None:
     print(table.title, file=sys.stderr)
     print(FORMATS[options.format](table.rows), flush=True)
     for note in table.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {visible(note)}", file=sys.stderr)

@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from unicodedata import normalize
 
 from multiclin.errors import CorpusError
+from multiclin.tables import on_one_line
 
 BOM: Final = "\ufeff"
 
@@ -66,7 +67,9 @@ class ReadReport:
         """What is worth a line under a table; empty where nothing unusual was met."""
 
         def listed(counts: Counter[str]) -> str:
-            return ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items()))
+            return ", ".join(
+                f"{on_one_line(name)} {number:,}" for name, number in sorted(counts.items())
+            )
 
         notes = {
             "discontinuous mentions": f"{self.discontinuous:,}" if self.discontinuous else "",

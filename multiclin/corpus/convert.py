@@ -27,7 +27,7 @@ from multiclin.corpus.release import normalise_language
 from multiclin.document import Document
 from multiclin.errors import ConfigError, OutputError
 from multiclin.files import atomic_write
-from multiclin.tables import as_text
+from multiclin.tables import as_text, visible
 
 DROPPED = "-"
 
@@ -159,7 +159,7 @@ def run(options: argparse.Namespace) -> None:
             renaming=Renaming(options.labels),
             sink=sink,
         )
-    print(said(done, options.target))
+    print(visible(said(done, options.target)))
     if done.losses.counts:
         print(as_text(done.losses.table()), file=sys.stderr)
 

@@ -24,7 +24,7 @@ from multiclin.files import read_text
 
 UNKNOWN: Final = "unknown"
 LONGEST: Final = 10_000_000
-"""Characters that a text to be predicted may have: 1 GiB of memory for its tokens, or so."""
+"""Characters that a text to be predicted may have: 2 GiB of memory for its tokens."""
 
 _LANGUAGE: Final = re.compile(r"(?:MultiClinNER-)?([a-z]{2})-")
 _DOCUMENT: Final = re.compile(r"MultiClinNER-[^-]+-(.+)-[^-]+-(\d+)")

@@ -35,6 +35,7 @@ from yaml import YAMLError
 from multiclin import faults, schema
 from multiclin.errors import MulticlinError, OutputError
 from multiclin.mistakes import FULL_ERROR, explain, mistake, settings, targets_explained
+from multiclin.privacy import asked, quoting
 from multiclin.targets import EXECUTION_WHITELIST
 
 Task = Callable[[DictConfig], object]
@@ -98,6 +99,7 @@ def run(
                 _process(words, full_error),
                 faults.explained(config.get("run_dir", "the output")),
                 targets_explained(config_dir),
+                quoting(asked(config)),
             ):
                 check_mode(config, as_command([*prefix, "-m", *overrides]))
                 check_complete(config)
@@ -227,6 +229,7 @@ def job_words(prefix: Sequence[str], command_line: Sequence[str]) -> list[str]:
 def register() -> None:
     """Make our resolvers and schemas known; importing this module does."""
     OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
+    OmegaConf.register_resolver("wandb_console", wandb_console, replace=True)
     OmegaConf.register_resolver("suffix", suffix, replace=True)
     OmegaConf.register_resolver(
         "search_mode", {"maximize": "max", "minimize": "min"}.get, replace=True
@@ -237,6 +240,11 @@ def register() -> None:
 def suffix(text: str, value: object) -> str:
     """`${suffix:-fold,${fold}}`: `-fold2` where the value is 2, nothing where it is null."""
     return "" if value is None else f"{text}{value}"
+
+
+def wandb_console(log_text: bool) -> str:
+    """What W&B keeps of the console: without `privacy.log_text` nothing, whoever prints to it."""
+    return "auto" if log_text else "off"
 
 
 def wandb_offline() -> bool:

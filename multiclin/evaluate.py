@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multiclin.corpus import excerpt, listing
+from multiclin.corpus import as_name, listing
 from multiclin.corpus.mentions import (
     languages_of_folders,
     meant_label,
@@ -110,8 +110,8 @@ def _notes(gold: Sequence[Row], predicted: Sequence[Row]) -> list[str]:
     gold_names, pred_names = {row.filename for row in gold}, {row.filename for row in predicted}
     if gold_names and pred_names and gold_names.isdisjoint(pred_names):
         notes.append(
-            f"gold and predictions share no document: gold has {excerpt(min(gold_names))}, "
-            f"predictions have {excerpt(min(pred_names))}; names are compared as they are written"
+            f"gold and predictions share no document: gold has {as_name(min(gold_names))}, "
+            f"predictions have {as_name(min(pred_names))}; names are compared as they are written"
         )
     strangers = {row.label for row in predicted} - {row.label for row in gold}
     if gold and strangers:

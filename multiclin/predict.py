@@ -23,7 +23,7 @@ from multiclin.analysis.sources import Side, beside, read_side
 from multiclin.batch import WindowStream
 from multiclin.bundle import Model, load_model
 from multiclin.callbacks import PredictionWriter
-from multiclin.corpus import excerpt
+from multiclin.corpus import as_name
 from multiclin.corpus.texts import Texts
 from multiclin.datamodule import Loading
 from multiclin.document import Document
@@ -120,7 +120,7 @@ def open_gold(config: DictConfig, texts: Texts) -> Side | None:
     if texts.files and gold.names.isdisjoint(texts.files):
         raise ConfigError(
             f"gold={config.gold} and input={config.input} share no document: "
-            f"{excerpt(min(gold.names, default=''))} and {excerpt(min(texts.files))}"
+            f"{as_name(min(gold.names, default=''))} and {as_name(min(texts.files))}"
         )
     return gold
 

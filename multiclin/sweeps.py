@@ -32,6 +32,7 @@ from multiclin.analysis.folders import REPEATS
 from multiclin.config import command
 from multiclin.errors import ConfigError, CorpusError, MulticlinError
 from multiclin.files import atomic_write
+from multiclin.privacy import asked
 from multiclin.tables import as_markdown, as_text
 from multiclin.unfinished import (
     FAILED,
@@ -201,11 +202,12 @@ class Summary(Callback):
         """Say that a job has failed: its sweep goes on, and Hydra tells of the first one alone."""
         error = job_return._return_value  # The property would raise it, and print a line.
         if _is_sweep(config) and isinstance(error, BaseException):
+            reason = explained(error, quoted=asked(config))
             if isinstance(error, Exception):
                 what = "error" if isinstance(error, MulticlinError) else "failed"
-                log.error("%s: %s", what, explained(error))
+                log.error("%s: %s", what, reason)
             words = config.hydra.overrides.task
-            keep_failure(Path(config.hydra.runtime.output_dir), words, error)
+            keep_failure(Path(config.hydra.runtime.output_dir), words, reason)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Print the scores of all runs in the sweep's folder, and write them there."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 _FAMILIES = {
     "multiclin": (
         *("logs.Visible", "optimization.linear_schedule", "running.Progress", "saving.Saving"),
-        "sweeps.Summary",
+        *("sweeps.Summary", "tracking.WandbLogger"),
     ),
     "pytorch_lightning": ("Trainer",),
     "pytorch_lightning.callbacks": (

@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from multiclin.errors import MulticlinError
 from multiclin.files import atomic_write
+from multiclin.privacy import message
 
 FAILED = "failed.json"
 NEVER_BEGAN = "never began"
@@ -47,18 +48,24 @@ class Unfinished(NamedTuple):
         return f"python train.py {shlex.join(words)}"
 
 
-def explained(error: BaseException) -> str:
-    """What ended a job, in a line or more; a signal has no words."""
+def explained(error: BaseException, *, quoted: bool) -> str:
+    """What ended a job, in a line or more; a signal has no words.
+
+    Args:
+        error: What it raised.
+        quoted: Whether words of a document may be in it.
+    """
+    said = message(error, quoted=quoted)
     if isinstance(error, MulticlinError):
-        return str(error)
-    return f"{type(error).__name__}: {error}" if isinstance(error, Exception) else "stopped"
+        return said
+    return f"{type(error).__name__}: {said}" if isinstance(error, Exception) else "stopped"
 
 
-def keep_failure(folder: Path, words: Sequence[str], error: BaseException) -> None:
+def keep_failure(folder: Path, words: Sequence[str], reason: str) -> None:
     """Write why a job ended; not into the folder of a run that is finished."""
     if not (folder / "metrics.json").is_file():
         with atomic_write(folder / FAILED, overwrite=True) as stream:
-            json.dump({"overrides": list(words), "reason": explained(error)}, stream)
+            json.dump({"overrides": list(words), "reason": reason}, stream)
 
 
 def failures(folder: Path) -> list[Unfinished]:

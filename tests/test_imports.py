@@ -14,6 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "multiclin"
 
 DOCUMENTS = (
     ["errors"],
+    ["privacy"],
     ["document"],
     ["faults"],
     ["files"],

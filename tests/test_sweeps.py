@@ -309,7 +309,8 @@ def test_a_bug_of_a_job_is_named_at_once(conf: Path, capsys: pytest.CaptureFixtu
 
     with pytest.raises(ZeroDivisionError):
         run(buggy, "train", ["-m", "seed=1"], conf)
-    assert console(capsys)[0] == "failed: ZeroDivisionError: a bug"
+    told = "failed: ZeroDivisionError: in test_sweeps.py, buggy; privacy.log_text=true tells more"
+    assert console(capsys)[0] == told
 
 
 @pytest.mark.parametrize("words", [["seed=2"], ["-m", "seed=2", "hpo={trial: 0}"]])

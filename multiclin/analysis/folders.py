@@ -24,7 +24,7 @@ from multiclin.yaml_files import read_yaml
 REPEATS = ("seed", "fold", "data.validation.seed")
 """Settings that tell repetitions of one system apart."""
 ASIDE = (
-    *("run_dir", "run_name", "run_group", "ckpt_path", "logger", "report", "tuned"),
+    *("run_dir", "run_name", "run_group", "ckpt_path", "logger", "privacy", "report", "tuned"),
     *("data.cache", "data.workers", "data.evaluation_batch_size"),
 )
 """Settings that change no score; `tuned` says where the values of others come from."""

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from multiclin.analysis.evaluation import Evaluation, Lexicon, Pair, of_label
 from multiclin.analysis.folds import open_folds
 from multiclin.analysis.runs import open_run, read_lexicon, run_of, splits_of
-from multiclin.corpus import excerpt, listing, mention_mismatch
+from multiclin.corpus import as_name, listing, mention_mismatch
 from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.mentions import (
     language_of_folder,
@@ -117,8 +117,8 @@ def beside(
     """Predictions that have been read beside gold that has been read; see `open_files`."""
     if gold is not None and gold.names and found.spans and gold.names.isdisjoint(found.names):
         raise ConfigError(
-            f"{gold.path} and {found.path} share no document: {excerpt(min(gold.names))} and "
-            f"{excerpt(min(found.names))}; names are compared as they are written, without .txt"
+            f"{gold.path} and {found.path} share no document: {as_name(min(gold.names))} and "
+            f"{as_name(min(found.names))}; names are compared as they are written, without .txt"
         )
     in_gold = gold.labels if gold else set[str]()
     if gold:
@@ -143,7 +143,7 @@ def _warn_of(found: Side, gold: Side) -> None:
             "%s: %d documents have predictions and no gold, the first: %s",
             found.path,
             len(alone),
-            excerpt(alone[0]),
+            as_name(alone[0]),
         )
     texts = found.texts | gold.texts
     for side in (gold, found):
@@ -162,7 +162,7 @@ def _warn_of(found: Side, gold: Side) -> None:
                 side.path,
                 len(wrong),
                 len(rows),
-                excerpt(name),
+                as_name(name),
                 row.start,
                 row.end,
             )
@@ -267,7 +267,7 @@ def _pair(name: str, gold: Side | None, found: Side, labels: Set[str]) -> Pair:
     texts = [side.texts[name] for side in sides if name in side.texts]
     if len(set(texts)) > 1:
         raise ConfigError(
-            f"{excerpt(name)} has one text in {sides[0].path} and another in {found.path}; predict "
+            f"{as_name(name)} has one text in {sides[0].path} and another in {found.path}; predict "
             "the texts that the gold was made for"
         )
     # Gold last: of two mentions at one place, it has the words.
@@ -305,7 +305,7 @@ def _blanks(rows: Sequence[Row]) -> str:
     end = max((row.end for row in rows), default=0)
     if end > LONGEST:
         raise ConfigError(
-            f"{excerpt(rows[0].filename)}: no text has a character {end}; mend the row"
+            f"{as_name(rows[0].filename)}: no text has a character {end}; mend the row"
         )
     text = [" "] * end
     for row in rows:

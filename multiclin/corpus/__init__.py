@@ -18,6 +18,7 @@ from typing import Final, TypeVar
 from unicodedata import normalize
 
 from multiclin.errors import CorpusError
+from multiclin.privacy import left_out, may_quote
 from multiclin.tables import on_one_line
 
 BOM: Final = "\ufeff"
@@ -87,8 +88,19 @@ def one_line(mention: str) -> str:
 
 
 def excerpt(text: str) -> str:
-    """At most 40 characters, quoted: no message prints more of a patient's text."""
+    """At most 40 characters, quoted, of what may be a patient's text; their number, if unwanted."""
+    return as_name(text) if may_quote() else left_out(text)
+
+
+def as_name(text: str) -> str:
+    """At most 40 characters, quoted, of the name of a document, a label, a file or a column."""
     return repr(text[:_EXCERPT]) + ("..." if len(text) > _EXCERPT else "")
+
+
+def as_range(start: object, end: object) -> str:
+    """Two values where offsets must stand, for a message: what is no number may be anything."""
+    said = f"{start!r}-{end!r}"[:_EXCERPT]
+    return said if may_quote() or type(start) is type(end) is int else left_out(said)
 
 
 def listing(names: Iterable[str]) -> str:

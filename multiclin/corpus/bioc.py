@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import checked_name, checked_text, excerpt, mention_mismatch
+from multiclin.corpus import as_name, checked_name, checked_text, excerpt, mention_mismatch
 from multiclin.corpus.bioc_nodes import NOT_XML, Node, read_nodes, write_nodes
 from multiclin.corpus.brat import POLICIES
 from multiclin.corpus.exchange import Losses, Reading
@@ -82,7 +82,7 @@ def _parsed(node: Node, path: Path, reading: Reading) -> Document:
         try:
             spans += _spans(annotation, text, name, reading)
         except _WRONG as error:
-            message = f"annotation {_named(annotation)} of {excerpt(name)}: {_said(error)}"
+            message = f"annotation {_named(annotation)} of {as_name(name)}: {_said(error)}"
             problems.append(Problem(path, 0, message))
     if problems:
         raise CorpusError(problems)
@@ -92,7 +92,7 @@ def _parsed(node: Node, path: Path, reading: Reading) -> Document:
 
 
 def _named(node: object) -> str:
-    return excerpt(str(node.get("id"))) if isinstance(node, dict) else "without id"
+    return as_name(str(node.get("id"))) if isinstance(node, dict) else "without id"
 
 
 def _said(error: Exception) -> str:
@@ -174,7 +174,7 @@ def _tell_infons(
     infons: Mapping[str, str], known: Set[str], name: str, losses: Losses, of: str = ""
 ) -> None:
     for key in sorted(infons.keys() - known):
-        losses.add(f"infon {excerpt(key)}{of}", name)
+        losses.add(f"infon {as_name(key)}{of}", name)
 
 
 def _with_facts(document: Document, node: Node, losses: Losses) -> Document:
@@ -212,7 +212,7 @@ def _tell_characters(document: Document, losses: Losses) -> None:
     names = [document.id, document.case, document.language, *document.annotated]
     if any(map(NOT_XML.search, [*names, *(span.label for span in document.spans)])):
         raise OutputError(
-            f"XML cannot carry the name or a label of {excerpt(document.id)}; write BioC as .json"
+            f"XML cannot carry the name or a label of {as_name(document.id)}; write BioC as .json"
         )
     if wrong := NOT_XML.findall(document.text):
         losses.add("text: character unknown to XML, now U+FFFD", document.id, times=len(wrong))

@@ -20,7 +20,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final, Protocol
 
-from multiclin.corpus import bioc, conll, excerpt, huggingface, listing
+from multiclin.corpus import as_name, bioc, conll, excerpt, huggingface, listing
 from multiclin.corpus.exchange import Losses, Reading, Survey
 from multiclin.corpus.jsonl import read_documents, write_documents
 from multiclin.corpus.release import normalise_language
@@ -103,7 +103,7 @@ class Parts:
             try:
                 for document in self.read_part(path, reading):
                     if document.id in seen:
-                        message = f"a second document with the name {excerpt(document.id)}"
+                        message = f"a second document with the name {as_name(document.id)}"
                         problems.append(Problem(path, 0, message))
                         continue
                     seen.add(document.id)
@@ -244,7 +244,7 @@ def _tell_keys(path: Path, losses: Losses) -> None:
             except (ValueError, TypeError, AttributeError, RecursionError):
                 continue
             for key, times in sorted(Counter(keys).items()):
-                losses.add(f"key {excerpt(key)}", name, times=times)
+                losses.add(f"key {as_name(key)}", name, times=times)
 
 
 def write_jsonl(documents: Iterable[Document], path: Path, _: Losses) -> None:

@@ -26,7 +26,14 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from multiclin.corpus import checked_name, checked_text, excerpt, mention_mismatch
+from multiclin.corpus import (
+    as_name,
+    as_range,
+    checked_name,
+    checked_text,
+    excerpt,
+    mention_mismatch,
+)
 from multiclin.corpus.exchange import Losses, Reading
 from multiclin.corpus.tagged import (
     Token,
@@ -136,7 +143,7 @@ def _document(rows: Sequence[_NumberedRow], path: Path, reading: Reading) -> Doc
     text, spans = read([row for _, row in rows], used, name, path, reading.losses)
     known = _FACTS | {used} | ({"tokens"} if "tokens" in first else set())
     for column in sorted(set().union(*(row.keys() for _, row in rows)) - known):
-        reading.losses.add(f"column {excerpt(column)}", name, times=len(rows))
+        reading.losses.add(f"column {as_name(column)}", name, times=len(rows))
     language = checked_text(first.get("language") or "", "language")
     return Document(name, text, spans, language, reading.annotated, case_of(name))
 
@@ -207,13 +214,13 @@ def _of_spans(
     for one in row[column] or []:
         start, end = one["start"], one["end"]
         if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
-            raise ValueError(f"offset {f'{start!r}-{end!r}'[:40]} is no range of its text")
+            raise ValueError(f"offset {as_range(start, end)} is no range of its text")
         said = mention_mismatch(text, [(start, end)], str(one.get("text") or text[start:end]))
         if said:
             raise ValueError(said)
         spans.append(Span(start, end, checked_name(one["label"], "a label")))
         for key in sorted(one.keys() - {"start", "end", "label", "text"}):
-            losses.add(f"{column}: {excerpt(key)}", name, spans[-1])
+            losses.add(f"{column}: {as_name(key)}", name, spans[-1])
     return text, tuple(spans)
 
 

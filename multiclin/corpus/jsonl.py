@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from multiclin.corpus import checked_text, excerpt, mention_mismatch
+from multiclin.corpus import as_name, as_range, checked_text, mention_mismatch
 from multiclin.document import Document, Span
 from multiclin.errors import CorpusError, Problem
 from multiclin.files import atomic_write, decode, read_lines
@@ -39,7 +39,7 @@ def read_documents(path: Path) -> Iterator[Document]:
             try:
                 document = parse_document(decode(content, path, line=number))
                 if document.id in seen:
-                    raise ValueError(f"a second document with the id {excerpt(document.id)}")
+                    raise ValueError(f"a second document with the id {as_name(document.id)}")
             except CorpusError as error:
                 problems += error.problems
             except ValueError as error:
@@ -99,7 +99,7 @@ def _span(entry: object, text: str) -> Span:
         raise ValueError(f"a span must be an object, found {_kind(entry)}")
     start, end, score = entry.get("start"), entry.get("end"), entry.get("score")
     if type(start) is not int or type(end) is not int or not 0 <= start < end:
-        raise ValueError(f"offset {f'{start!r}-{end!r}'[:40]} is not a range of characters")
+        raise ValueError(f"offset {as_range(start, end)} is not a range of characters")
     if end > len(text):
         raise ValueError(f"offset {start}-{end} lies beyond the text of {len(text)} characters")
     if "text" in entry:

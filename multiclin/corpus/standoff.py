@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import excerpt, settle_bom
+from multiclin.corpus import as_name, settle_bom
 from multiclin.corpus.brat import read_ann, write_ann, write_text
 from multiclin.corpus.exchange import Losses, Reading, file_name
 from multiclin.corpus.source import role_of
@@ -136,7 +136,7 @@ def read_tables(path: Path, reading: Reading) -> Iterator[Document]:
             continue
         tables.append((file, group_rows(rows)))
         for column, number in others.items():
-            reading.losses.add(f"column {excerpt(column)}", file.name, times=number)
+            reading.losses.add(f"column {as_name(column)}", file.name, times=number)
     named = {name for _, grouped in tables for name in grouped}
     texts = find_texts(reading.texts or _beside(path), named)
     if path.is_file() and role_of(path.stem):
@@ -184,7 +184,7 @@ def _told_twice(tables: Sequence[tuple[Path, Mapping[str, Sequence[Row]]]]) -> l
             for label in sorted({row.label for row in rows}):
                 source = sources.setdefault((name, label), file)
                 if source != file:
-                    message = f"{label} of {excerpt(name)} is in {source} too; keep one table"
+                    message = f"{label} of {as_name(name)} is in {source} too; keep one table"
                     problems.append(Problem(file, rows[0].line, message))
     return problems
 
@@ -218,7 +218,7 @@ def write_tables(documents: Iterable[Document], folder: Path, losses: Losses) ->
             _tell_folder(document, losses, is_named=bool(document.spans))
             for label in sorted({span.label for span in document.spans}):
                 if label != label.strip():
-                    raise OutputError(f"white space at an edge of the label {excerpt(label)}")
+                    raise OutputError(f"white space at an edge of the label {as_name(label)}")
             write_text(document, folder / TEXTS)
             yield document
 

@@ -16,7 +16,7 @@ from itertools import islice, starmap
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import excerpt, one_line
+from multiclin.corpus import as_name, one_line
 from multiclin.corpus.jsonl import read_documents
 from multiclin.document import Document
 from multiclin.errors import CorpusError, Problem
@@ -170,9 +170,9 @@ def _read(id: str, file: Path) -> Document | Problem:
 def _wrong_name(id: str, path: Path) -> Problem | None:
     """Why a table of mentions cannot carry this id; None where it can."""
     if one_line(id) != id:
-        return Problem(path, 0, f"a table cannot carry the TAB or line break in {excerpt(id)}")
+        return Problem(path, 0, f"a table cannot carry the TAB or line break in {as_name(id)}")
     try:
         id.encode()
     except UnicodeEncodeError:
-        return Problem(path, 0, f"the name {excerpt(id)} is not UTF-8; rename it")
+        return Problem(path, 0, f"the name {as_name(id)} is not UTF-8; rename it")
     return None

@@ -29,6 +29,7 @@ from typing import Final, TextIO
 from multiclin.corpus import (
     BOM,
     ReadReport,
+    as_name,
     excerpt,
     listing,
     mention_mismatch,
@@ -149,7 +150,7 @@ def _places(names: Sequence[str], aliases: Mapping[str, str], path: Path, line: 
         if column not in found or (name == column and names[found[column]] != column):
             found[column] = place
     if missing := [column for column in COLUMNS if column not in found]:
-        listed = listing(map(repr, names)) or "none"
+        listed = listing(map(excerpt, names)) or "none"
         message = f"no column {', '.join(missing)}; the columns found are {listed}"
         raise CorpusError([Problem(path, line, message)])
     return [found[column] for column in COLUMNS]
@@ -212,7 +213,7 @@ def stream_rows(rows: Iterable[Row], stream: TextIO) -> None:
     for row in _watched(rows):
         for name in (row.filename, row.label):
             if one_line(name) != name:
-                raise OutputError(f"a table cannot carry the TAB or line break in {excerpt(name)}")
+                raise OutputError(f"a table cannot carry the TAB or line break in {as_name(name)}")
         writer.writerow((row.filename, row.label, row.start, row.end, one_line(row.text)))
 
 
@@ -256,7 +257,7 @@ def _watched(rows: Iterable[Row]) -> Iterator[Row]:
             "another number (%s): rename these documents, with a letter in front, in gold too",
             number,
             counts.total(),
-            ", ".join(map(excerpt, shown)),
+            ", ".join(map(as_name, shown)),
         )
 
 
@@ -354,7 +355,7 @@ def documents_from_rows(
 def rows_without_text(grouped: Mapping[str, Sequence[Row]], path: Path) -> list[Problem]:
     """One problem for each document that has rows but no text, at its first row."""
     return [
-        Problem(path, rows[0].line, f"no text for {excerpt(name)}")
+        Problem(path, rows[0].line, f"no text for {as_name(name)}")
         for name, rows in grouped.items()
     ]
 

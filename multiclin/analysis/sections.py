@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -46,7 +47,7 @@ def scores_section(evaluations: Sequence[Evaluation], tables: Frames) -> Section
             characters = _shares(row, "char_precision", "char_recall", "char_f1")
             others.append([*which, *characters, *_shares(row, "document_macro_f1")])
     first = tables["scores"].to_dict("records")[0]
-    where = f" on {evaluations[0].split}" if evaluations[0].split else ""
+    where = f" on {escape(evaluations[0].split)}" if evaluations[0].split else ""
     head = (
         f'<p class="headline">Strict F1{where} <b>{share(first["f1"])}</b> '
         f"({bounds(first, 'f1')}), precision {share(first['precision'])}, "

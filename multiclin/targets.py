@@ -10,8 +10,8 @@ from __future__ import annotations
 
 _FAMILIES = {
     "multiclin": (
-        *("logs.Visible", "optimization.linear_schedule", "running.Progress", "saving.Saving"),
-        *("sweeps.Summary", "tracking.WandbLogger"),
+        *("divergence.Divergence", "logs.Visible", "optimization.linear_schedule"),
+        *("running.Progress", "saving.Saving", "sweeps.Summary", "tracking.WandbLogger"),
     ),
     "pytorch_lightning": ("Trainer",),
     "pytorch_lightning.callbacks": (

@@ -1,4 +1,4 @@
-"""Targets of files that are well-formed JSON or XML, and of a shape that no reader expects.
+"""Targets of files that are well-formed JSON of a shape that no reader expects.
 
 A mutated byte breaks JSON before it reaches what reads the object. So here an object is made as our
 writers make it, then some of its nodes are replaced, dropped or repeated, and written as JSON.

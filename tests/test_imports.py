@@ -61,6 +61,7 @@ COMMANDS = (
     ["steps"],
     ["assembly"],
     ["continuing"],
+    ["repeating"],
     ["hpo"],
     ["train"],
     ["predict"],

@@ -12,7 +12,6 @@ import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 from zipfile import BadZipFile, ZipFile
 
 from hydra.core.hydra_config import HydraConfig
@@ -22,7 +21,6 @@ from omegaconf import DictConfig, OmegaConf
 from multiclin.bundle import read_checkpoint
 from multiclin.errors import (
     CheckpointError,
-    ConfigError,
     OutOfMemoryError,
     OutputError,
     WorkerError,
@@ -37,26 +35,9 @@ log = logging.getLogger(__name__)
 FAULTS = (OutOfMemoryError, OutputError, WorkerError)
 """Errors that a run can be gone on after, with what it has saved."""
 
-
-def nothing_to_do(config: DictConfig) -> bool:
-    """Whether `ckpt_path=auto` finds its run finished: a job may be queued once too often.
-
-    Raises:
-        ConfigError: With `auto`, the run's folder would be another one each time.
-    """
-    if config.ckpt_path != "auto":
-        return False
-    if HydraConfig.initialized():
-        hydra: Any = OmegaConf.to_container(HydraConfig.get(), resolve=False)
-        part = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
-        if "${now:" in hydra[part]["dir"]:
-            raise ConfigError(
-                f"ckpt_path=auto goes on in the folder of the run: say which, hydra.{part}.dir=DIR"
-            )
-    if not (Path(config.run_dir) / "model").exists():
-        return False
-    log.info("%s holds the finished run: nothing to do", config.run_dir)
-    return True
+SWEEP_HINT = (
+    "with ckpt_path=auto the same command leaves finished runs alone and goes on with the others"
+)
 
 
 def find_checkpoint(config: DictConfig) -> Path | None:
@@ -169,15 +150,12 @@ def run_folder(config: DictConfig, resumed: Path | None) -> Path:
     if resumed and resumed.parent.name == "checkpoints":
         folder = resumed.parent.parent
     if (folder / "model").exists():
-        raise OutputError(
-            f"{folder} holds a finished run; start a new one (with weights={folder}/model to go "
-            "on from its weights)"
-        )
+        hint = f"start a new one (with weights={folder}/model to go on from its weights)"
+        raise OutputError(f"{folder} holds a finished run; {SWEEP_HINT if is_sweep() else hint}")
     if config.ckpt_path is None and (folder / "checkpoints").exists():
-        raise OutputError(
-            f"{folder} holds an unfinished run; continue it with hydra.run.dir={folder} "
-            "ckpt_path=last, or choose another hydra.run.dir"
-        )
+        hint = f"continue it with hydra.run.dir={folder} ckpt_path=last, or choose another"
+        hint = SWEEP_HINT if is_sweep() else f"{hint} hydra.run.dir"
+        raise OutputError(f"{folder} holds an unfinished run; {hint}")
     return folder
 
 
@@ -223,7 +201,10 @@ def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
 
 
 def say_how_to_go_on(config: DictConfig, stop: Stop, when: str) -> None:
-    """Log the command; a search or sweep says it itself."""
-    if config.hpo is None and not is_sweep():
-        place = "" if stop.goes_on else f" and hydra.run.dir='{config.run_dir}' ckpt_path=last"
-        log.warning("%s with the same command%s", when, place)
+    """Log the command; a search says it itself."""
+    if config.hpo is None:
+        place = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
+        if is_sweep():
+            place = f"hydra.sweep.dir='{HydraConfig.get().sweep.dir}' ckpt_path=auto"
+        more = "" if stop.goes_on else f" and {place}"
+        log.warning("%s with the same command%s", when, more)

@@ -19,6 +19,8 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
+from multiclin.stopping import without_handlers
+
 log = logging.getLogger(__name__)
 
 _NOISE = (
@@ -129,6 +131,7 @@ def make_trainer(
     trainer: pl.Trainer = instantiate(
         node, callbacks=callbacks, logger=loggers or False, precision=precision, **arguments
     )
+    without_handlers(trainer)
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     log.info(

@@ -34,7 +34,6 @@ from multiclin.continuing import (
     check_corpus,
     find_checkpoint,
     keep_config,
-    nothing_to_do,
     run_folder,
     stop_explained,
 )
@@ -50,6 +49,7 @@ from multiclin.processes import (
     processes_watched,
     quiet_other_processes,
 )
+from multiclin.repeating import nothing_to_do
 from multiclin.report import ceiling_table, model_card, score_table
 from multiclin.running import (
     make_trainer,
@@ -228,8 +228,8 @@ def finish(
         about["data"]["changed"] = bool(changes)
         module.model.about.update(about)
         keep(folder, data, scored)
-        save_bundle(module.model, folder / "model", model_card(module.model))  # It is finished.
         (folder / "checkpoints" / "previous.ckpt").unlink(missing_ok=True)
+        save_bundle(module.model, folder / "model", model_card(module.model))  # It is finished.
         if config.report is not None:
             from multiclin.analysis.report import report_run  # pandas: not before it is needed.
 

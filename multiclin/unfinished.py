@@ -42,7 +42,7 @@ class Unfinished(NamedTuple):
     @property
     def again(self) -> str:
         """The command that trains it alone, into its folder; from its checkpoint, if any."""
-        words = [*self.words, f"hydra.run.dir={self.folder}"]
+        words = [*asked(self.words), f"hydra.run.dir={self.folder}"]
         if (self.folder / "checkpoints" / "last.ckpt").is_file():
             words.append("ckpt_path=last")
         return f"python train.py {shlex.join(words)}"
@@ -86,12 +86,17 @@ def never_begun(config: DictConfig, begun: Collection[Sequence[str]]) -> list[Un
         config: Of the sweep.
         begun: What was asked of those that began.
     """
-    sweep = Path(config.hydra.sweep.dir)
+    sweep, known = Path(config.hydra.sweep.dir), [asked(words) for words in begun]
     return [
         Unfinished(sweep / str(number), words, NEVER_BEGAN)
         for number, words in enumerate(_jobs(config))
-        if words not in begun
+        if asked(words) not in known
     ]
+
+
+def asked(words: Sequence[str]) -> list[str]:
+    """What a command line asks of a run, whether it begins or goes on."""
+    return [word for word in words if not word.startswith("ckpt_path=")]
 
 
 def _jobs(config: DictConfig) -> list[list[str]]:

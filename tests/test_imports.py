@@ -65,6 +65,7 @@ COMMANDS = (
     ["steps"],
     ["assembly"],
     ["continuing"],
+    ["repeating"],
     ["hpo"],
     ["train"],
     ["predict"],

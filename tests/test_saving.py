@@ -29,7 +29,7 @@ from multiclin.module import NerModule
 from multiclin.optimization import linear_schedule
 from multiclin.saving import Saving, generators, restore_generators
 from multiclin.splitting import Splitting
-from multiclin.stopping import Stop
+from multiclin.stopping import Stop, without_handlers
 from tests.toy_models import ARCHITECTURE, toy_set, toy_subwords
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -88,6 +88,7 @@ def train(
     *callbacks: pl.Callback,
     workers: int = 0,
     batch_size: int = 1,
+    mode: str = "min",
     **settings: Any,  # noqa: ANN401 - arguments of a Trainer
 ) -> Run:
     """Train in `root`, with its checkpoints in the folder of `saving`."""
@@ -108,6 +109,7 @@ def train(
         saving.folder,
         "best",
         monitor,
+        mode=mode,
         save_weights_only=True,
         enable_version_counter=False,
     )
@@ -122,6 +124,7 @@ def train(
         use_distributed_sampler=False,
         **{**RECIPE, **settings},
     )
+    without_handlers(trainer)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)
     weights = {name: one.clone() for name, one in module.state_dict().items()}
     return Run(weights, torch.load(best.best_model_path, weights_only=True)["state_dict"], course)
@@ -181,10 +184,10 @@ def test_from_every_checkpoint_a_run_ends_the_same(root: Path, name: str) -> Non
 
 
 class Signal(pl.Callback):
-    """Sends this process a SIGTERM at a batch of training or validation that is drawn."""
+    """Sends this process a SIGTERM at a batch of training or validation."""
 
-    def __init__(self, random_numbers: random.Random) -> None:
-        self.left = random_numbers.randint(1, 5)
+    def __init__(self, batches: int) -> None:
+        self.left = batches
 
     def on_train_batch_start(self, *_: object) -> None:
         self.left -= 1
@@ -207,13 +210,21 @@ def test_a_run_stopped_again_and_again_ends_the_same(root: Path, name: str) -> N
         with Stop() as saving.stop:
             try:
                 ckpt = last if last.exists() else None
-                rest = train(root, saving, ckpt, Signal(numbers), **settings)
+                rest = train(root, saving, ckpt, Signal(numbers.randint(1, 5)), **settings)
             except SystemExit as stop:
                 stops.append(stop.code)
     assert len(stops) > 3
     assert set(stops) == {128 + signal.SIGTERM}
     assert_equal(rest.weights, whole.weights)
     assert_equal(rest.best, whole.best)
+
+
+def test_a_validation_where_gradients_wait_is_finished(root: Path) -> None:
+    """Six batches, two a step, validated after the third: the next boundary is the fourth."""
+    saving = Saving(root / "checkpoints")
+    with Stop() as saving.stop, pytest.raises(SystemExit):
+        train(root, saving, None, Signal(batches=4), val_check_interval=0.5)
+    assert torch.load(saving.folder / "last.ckpt", weights_only=True)["global_step"] == 2
 
 
 def test_signals_do_not_wait_once_a_training_is_over(root: Path) -> None:
@@ -224,6 +235,18 @@ def test_signals_do_not_wait_once_a_training_is_over(root: Path) -> None:
 
 
 # Files
+
+
+def test_a_run_that_was_moved_keeps_its_best(root: Path) -> None:
+    """The best is the first of three validations; the third is done in another folder."""
+    here, there = root / "here", root / "there"
+    whole = train(root, Copying(here), mode="max")
+    losses = [loss for _, loss in whole.course.validations]
+    assert max(losses) == losses[0]
+    here.rename(there)
+    rest = train(root, Saving(there), there / "copy01.ckpt", mode="max")
+    assert [step for step, _ in rest.course.validations] == [9]
+    assert_equal(rest.best, whole.best)
 
 
 def test_the_checkpoint_before_stays_beside_the_last(root: Path) -> None:

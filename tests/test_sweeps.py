@@ -144,6 +144,7 @@ def test_a_job_tells_the_command_that_trains_it(tmp_path: Path) -> None:
     (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "last.ckpt").touch()
     assert job.again == f"{words} ckpt_path=last"
+    assert job._replace(words=[*job.words, "ckpt_path=auto"]).again == job.again
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
@@ -164,6 +165,7 @@ defaults:
   - override hydra/job_logging: plain
   - override hydra/hydra_logging: plain
 seed: 13
+ckpt_path: null
 fold: null
 hpo: null
 hydra:
@@ -251,6 +253,17 @@ def test_jobs_that_never_began_are_listed(conf: Path) -> None:
         "- sweep/5: never began",
     ]
     assert "      python train.py seed=4 entity=disease hydra.run.dir=sweep/5" in said
+
+
+def test_a_job_that_is_gone_on_with_is_the_same_one(conf: Path) -> None:
+    run(task, "train", ["-m", "seed=2,4"], conf)
+
+    def finished(_: DictConfig) -> None:
+        """There is nothing to do: the folders stay as they are."""
+
+    words = ["-m", "seed=2,4", "ckpt_path=auto", "hydra.output_subdir=null"]
+    run(finished, "train", words, conf)
+    assert "Not finished" not in Path("sweep/summary.md").read_text("utf-8")
 
 
 def test_a_job_that_left_no_config_is_listed(conf: Path) -> None:

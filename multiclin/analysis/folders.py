@@ -26,8 +26,14 @@ REPEATS = ("seed", "fold", "data.validation.seed")
 ASIDE = (
     *("run_dir", "run_name", "run_group", "ckpt_path", "logger", "privacy", "report", "tuned"),
     *("data.cache", "data.workers", "data.evaluation_batch_size"),
+    *("callbacks.last", "callbacks.progress", "callbacks.learning_rate"),
 )
 """Settings that change no score; `tuned` says where the values of others come from."""
+
+
+def aside(key: str) -> bool:
+    """Whether a setting changes no score."""
+    return any(f"{key}.".startswith(f"{one}.") for one in ASIDE)
 
 
 class Study(NamedTuple):
@@ -137,11 +143,7 @@ class Run(NamedTuple):
         about = self._bundle.get("about", {}) if bundle.is_file() else {}
         found = _flat(self.config)
         found["data.root"] = about.get("data", {}).get("digest", found.get("data.root", "-"))
-        return {
-            key: said
-            for key, said in found.items()
-            if not any(f"{key}.".startswith(f"{one}.") for one in ASIDE)
-        }
+        return {key: said for key, said in found.items() if not aside(key)}
 
 
 Passed = defaultdict[str, list[Path]]

@@ -51,7 +51,9 @@ def run(code: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_half_a_minute_guided_by_coverage(tmp_path: Path) -> None:
     pytest.importorskip("atheris", reason="atheris has no wheel for this system or Python")
-    done = run("-m tests.fuzzing", "all", "--runs", "1500", "--seconds", "1", "--findings", tmp_path)
+    done = run(
+        "-m tests.fuzzing", "all", "--runs", "1500", "--seconds", "1", "--findings", tmp_path
+    )
     assert done.returncode == 0, done.stdout
     table = {line.split()[0]: line.split()[1:] for line in done.stdout.splitlines()[1:]}
     assert table.keys() == {*TARGETS, "all"}

@@ -141,7 +141,8 @@ def leave_no_trace(folder: Path, name: str) -> None:
         folder: Of the command; it stays unless Hydra alone has written to it.
         name: Of its log file.
     """
-    if folder.samefile(Path.cwd()):
+    # A command of the same second has the same folder, and may have removed it.
+    if not folder.is_dir() or folder.samefile(Path.cwd()):
         return
     hydras = [folder / ".hydra" / f"{one}.yaml" for one in ("config", "hydra", "overrides")]
     log_file = folder / f"{name}.log"

@@ -40,6 +40,7 @@ from multiclin.processes import (
     quiet_other_processes,
 )
 from multiclin.running import Progress, make_trainer
+from multiclin.stopping import serve_on
 from multiclin.windows import Tokenized
 
 log = logging.getLogger(__name__)
@@ -81,7 +82,7 @@ def predict_all(config: DictConfig) -> None:
         world=runner.world_size,
     )
     workers = Loading(workers=config.workers).worker_processes
-    loader = DataLoader(stream, batch_size=None, num_workers=workers)
+    loader = DataLoader(stream, batch_size=None, num_workers=workers, worker_init_fn=serve_on)
     module = NerModule(model)
     try:
         with processes_ended(), processes_watched(runner):

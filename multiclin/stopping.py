@@ -21,6 +21,7 @@ import os
 import signal
 import subprocess
 import threading
+from multiprocessing.queues import Queue
 from typing import Any, NoReturn
 
 log = logging.getLogger(__name__)
@@ -113,3 +114,11 @@ def serve_on(_: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    # Python would say it and go on without the batch, which the main process then waits for.
+    Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
+
+
+def _end(error: Exception, _: object) -> None:
+    """End this worker, which cannot hand a batch over: its shared memory is full, as a rule."""
+    os.write(2, f"a process that makes batches cannot hand one over: {error}\n".encode())
+    os._exit(1)

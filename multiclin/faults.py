@@ -61,7 +61,8 @@ def explain(error: BaseException, where: object = "the output") -> MulticlinErro
         if isinstance(one, RuntimeError) and (died := _WORKER.search(str(one))):
             return WorkerError(
                 f"a process that makes batches has died (it {died[1]}), most often for want of "
-                "memory: data.workers=0, in a prediction workers=0, makes them without"
+                "memory, or of shared memory (df /dev/shm): data.workers=0, in a prediction "
+                "workers=0, makes them without"
             )
         if is_out_of_memory(one):
             return OutOfMemoryError(

@@ -23,6 +23,7 @@ import signal
 import subprocess
 import sys
 import threading
+from multiprocessing.queues import Queue
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
@@ -118,6 +119,8 @@ def serve_on(_: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    # Python would say it and go on without the batch, which the main process then waits for.
+    Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
     if sys.platform != "darwin":  # which has no sigtimedwait
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         threading.Thread(target=_end_with_main, daemon=True).start()
@@ -136,3 +139,9 @@ def _end_with_main() -> NoReturn:
         if told and told.si_pid == main.pid:
             break
     os._exit(0)
+
+
+def _end(error: Exception, _: object) -> None:
+    """End this worker, which cannot hand a batch over: its shared memory is full, as a rule."""
+    os.write(2, f"a process that makes batches cannot hand one over: {error}\n".encode())
+    os._exit(1)

@@ -57,7 +57,7 @@ def predict(config: DictConfig) -> None:
             files cannot be read it comes after everything else has been written.
     """
     quiet_other_processes()
-    with claimed(Path(config.output)) if is_first_process() else nullcontext():
+    with Stop(), claimed(Path(config.output)) if is_first_process() else nullcontext():
         predict_all(config)
 
 
@@ -85,7 +85,7 @@ def predict_all(config: DictConfig) -> None:
     loader = DataLoader(stream, batch_size=None, num_workers=workers, worker_init_fn=serve_on)
     module = NerModule(model)
     try:
-        with Stop(), processes_ended(), processes_watched(runner):
+        with processes_ended(), processes_watched(runner):
             runner.predict(module, dataloaders=loader, return_predictions=False)
     except RuntimeError as error:
         if not is_out_of_memory(error):

@@ -380,6 +380,16 @@ def test_a_run_told_to_stop_while_it_is_scored_has_not_done_its_work(runs: Runs)
 
 
 @pytest.mark.slow
+def test_a_prediction_told_to_stop_leaves_nothing(runs: Runs) -> None:
+    texts = runs.work.set("test", "symptom")
+    words = runs.work.prediction(runs.folder("whole"), texts, "predicted")
+    session = runs.fork("predict", words, moment=("predict_step", 1, signal.SIGTERM))
+    assert session.end() == 143
+    assert "Traceback" not in session.said
+    assert not list((runs.work.folder / "predicted").glob("*"))
+
+
+@pytest.mark.slow
 def test_slurm_repeats_a_job_that_runs_out_of_time(runs: Runs) -> None:
     """As under `#SBATCH --requeue --signal=USR1@120` and `srun`."""
     tools = runs.work.folder / "tools"

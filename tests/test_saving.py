@@ -143,10 +143,14 @@ def patience() -> EarlyStopping:
 SETTINGS: dict[str, tuple[dict[str, Any], list[Callable[[], pl.Callback]], int]] = {
     # Two epochs of three steps: two in the middle, one before the validation, one after it.
     "plain": ({"max_epochs": 2}, [], 8),
-    "every batch a step": ({"accumulate_grad_batches": 1}, [], 21),
+    "every batch a step": ({"accumulate_grad_batches": 1, "max_epochs": 2}, [], 14),
     # The validation in mid-epoch comes where gradients are waiting: none is saved there.
-    "two validations": ({"val_check_interval": 0.5}, [], 12),
-    "three validations": ({"val_check_interval": 2, "accumulate_grad_batches": 1}, [], 21),
+    "two validations": ({"val_check_interval": 0.5, "max_epochs": 2}, [], 8),
+    "three validations": (
+        {"val_check_interval": 2, "accumulate_grad_batches": 1, "max_epochs": 2},
+        [],
+        14,
+    ),
     # The epoch that is not validated saves nothing before its end.
     "every other epoch": ({"check_val_every_n_epoch": 2, "max_epochs": 4}, [], 14),
     "no validation": ({"limit_val_batches": 0}, [], 9),
@@ -155,7 +159,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[Callable[[], pl.Callback]], int]]
     # Its end of an epoch is saved at the next boundary, but for the last one.
     "steps": ({"max_epochs": -1, "max_steps": 8}, [], 8),
     "part of an epoch": ({"limit_train_batches": 4}, [], 9),
-    "workers": ({"workers": 2}, [], 12),
+    "workers": ({"workers": 2, "max_epochs": 2}, [], 8),
 }
 
 

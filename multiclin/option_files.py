@@ -40,9 +40,10 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
-from multiclin.errors import ConfigError
+from multiclin.errors import ConfigError, CorpusError
+from multiclin.files import read_text
 from multiclin.mistakes import missing_file, mistake
-from multiclin.yaml_files import plain
+from multiclin.yaml_files import LARGEST, plain
 
 SCHEME = "option"
 
@@ -89,14 +90,14 @@ class OptionFiles(ConfigSource):
         """
         group, option = split_option(config_path)
         path = Path(self.path) / option
+        if not path.is_file():
+            raise missing_file(group, option, Path(self.path))
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path, LARGEST)
             content = plain(text, path)
             header = self._get_header_dict(text)
             config = OmegaConf.load(path)
-        except FileNotFoundError as error:
-            raise missing_file(group, option, Path(self.path)) from error
-        except ConfigError as error:
+        except (ConfigError, CorpusError) as error:
             raise mistake(f"{group}={option}: {' '.join(str(error).split())}", _CONTENT) from error
         except (OSError, ValueError, YAMLError) as error:
             reason = " ".join(str(error).split())

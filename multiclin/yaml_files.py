@@ -18,6 +18,8 @@ from multiclin.files import read_text
 
 MOST = 100_000
 """Values that a file may hold, aliases unfolded."""
+LARGEST = 1 << 20
+"""Bytes of a file: its reader is slow, and ours have some thousand."""
 
 
 def read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever it holds
@@ -27,7 +29,7 @@ def read_yaml(path: Path) -> Any:  # noqa: ANN401 - whatever it holds
         ConfigError: It is no YAML, or a bomb.
         CorpusError: It cannot be read.
     """
-    return plain(read_text(path), path)
+    return plain(read_text(path, LARGEST), path)
 
 
 def plain(text: str, path: Path) -> Any:  # noqa: ANN401 - whatever it holds

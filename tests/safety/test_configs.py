@@ -9,12 +9,13 @@ import pytest
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 
+from multiclin import yaml_files
 from multiclin.analysis.folders import find_runs, read_study
 from multiclin.config import run
-from multiclin.errors import ConfigError
+from multiclin.errors import ConfigError, CorpusError
 from multiclin.sweeps import read_run
 from multiclin.targets import EXECUTION_WHITELIST
-from multiclin.yaml_files import MOST, read_yaml
+from multiclin.yaml_files import read_yaml
 
 BILLION = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
     f"{name}: &{name} [{', '.join([f'*{before}'] * 9)}]\n"
@@ -148,12 +149,16 @@ def test_a_bomb_among_runs_and_studies_is_refused(tmp_path: Path, bomb: str) -> 
             read(folder)
 
 
-def test_a_yaml_may_be_as_large_as_its_bound(tmp_path: Path) -> None:
+def test_a_yaml_may_be_as_large_as_its_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(yaml_files, "MOST", 5)
     path = tmp_path / "list.yaml"
-    path.write_text("&a [x, x]\n")
-    assert read_yaml(path) == ["x", "x"]
-    path.write_text(f"[{', '.join(['x'] * (MOST - 1))}]\n")
-    assert len(read_yaml(path)) == MOST - 1
-    path.write_text(f"[{', '.join(['x'] * MOST)}]\n")
+    path.write_text("[&a [x], *a]\n")  # Five: the list, and twice a list of one.
+    assert read_yaml(path) == [["x"], ["x"]]
+    path.write_text("[&a [x], *a, x]\n")
     with pytest.raises(ConfigError, match="unfolds to more than"):
+        read_yaml(path)
+    path.write_text("# " + "x" * yaml_files.LARGEST)
+    with pytest.raises(CorpusError, match="more than 1,048,576 bytes"):
         read_yaml(path)

@@ -52,11 +52,14 @@ def bring_code(folder: Path, mark: Path) -> None:
 
 
 def as_encoder(folder: Path) -> None:
-    Subwords.of_encoder(folder)
     load_encoder(folder, ["O", "B-X", "I-X"], {})
 
 
-@pytest.mark.parametrize("opened", [load_model, as_encoder])
+def as_tokenizer(folder: Path) -> None:
+    Subwords.of_encoder(folder)
+
+
+@pytest.mark.parametrize("opened", [load_model, as_encoder, as_tokenizer])
 def test_code_beside_a_model_is_not_run(
     bundle: Path, mark: Path, opened: Callable[[Path], object]
 ) -> None:
@@ -65,7 +68,7 @@ def test_code_beside_a_model_is_not_run(
     assert not mark.exists()
 
 
-@pytest.mark.parametrize("opened", [load_model, as_encoder])
+@pytest.mark.parametrize("opened", [load_model, as_encoder, as_tokenizer])
 def test_a_model_of_an_unknown_kind_is_refused_without_a_question(
     bundle: Path, mark: Path, opened: Callable[[Path], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,6 +9,7 @@ override does without waiting for torch.
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
@@ -48,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     status = 0
     try:
-        _speak_any_language()
+        _prepare_console()
         with faults.explained("standard output"):
             status = _run(words)
             sys.stdout.flush()  # Here, where a reader that has gone can be met.
@@ -81,13 +82,14 @@ def _run(words: Sequence[str]) -> int:
     return options.run(options) or 0
 
 
-def _speak_any_language() -> None:
+def _prepare_console() -> None:
     """Let the console show what it can, and refuse to take file names for other ones.
 
     Raises:
         ConfigError: File names are not read as UTF-8. Those with accents would get other letters,
             and with them the ids of documents.
     """
+    logging.raiseExceptions = False  # A log file that is full: the console has all of it.
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")

@@ -97,13 +97,14 @@ def run(
             words = job_words(prefix, command_line)
             with (
                 _process(words, full_error),
-                faults.explained(config.get("run_dir", "the output")),
                 targets_explained(config_dir),
                 quoting(asked(config)),
             ):
                 check_mode(config, as_command([*prefix, "-m", *overrides]))
                 check_complete(config)
-                return task(config)
+                where = Path(config.run_dir) if "run_dir" in config else "standard output"
+                with faults.explained(where):
+                    return task(config)
         except MulticlinError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # The sweeper decides what a failed job means.

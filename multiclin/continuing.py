@@ -147,9 +147,13 @@ def _remembered(checkpoint: Mapping[str, Any]) -> Iterator[str]:
 
 def run_folder(config: DictConfig, resumed: Path | None) -> Path:
     """Where this run's files go: its own folder, or that of the run that it continues."""
-    folder = Path(config.run_dir)
     if resumed and resumed.parent.name == "checkpoints":
-        folder = resumed.parent.parent
+        return resumed.parent.parent
+    return Path(config.run_dir)
+
+
+def check_folder(config: DictConfig, folder: Path) -> None:
+    """Raise `OutputError` where a run in this folder would write over another one."""
     if (folder / "model").exists():
         hint = f"start a new one (with weights={folder}/model to go on from its weights)"
         raise OutputError(f"{folder} holds a finished run; {SWEEP_HINT if is_sweep() else hint}")
@@ -157,7 +161,6 @@ def run_folder(config: DictConfig, resumed: Path | None) -> Path:
         hint = f"continue it with hydra.run.dir={folder} ckpt_path=last, or choose another"
         hint = SWEEP_HINT if is_sweep() else f"{hint} hydra.run.dir"
         raise OutputError(f"{folder} holds an unfinished run; {hint}")
-    return folder
 
 
 def keep_config(config: DictConfig, folder: Path) -> None:

@@ -15,6 +15,7 @@ import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from multiclin.errors import MulticlinError, OutOfMemoryError, OutputError, WorkerError
 
@@ -50,7 +51,8 @@ def explain(error: BaseException, where: object = "the output") -> MulticlinErro
 
     Args:
         error: What was raised.
-        where: What was written to, where the error does not say it.
+        where: What was written to, where the error does not say it. A file that is missing in it
+            is a fault too if it is a folder that is gone.
 
     Returns:
         The error to raise instead; None where this is no fault known here.
@@ -58,6 +60,8 @@ def explain(error: BaseException, where: object = "the output") -> MulticlinErro
     if system := system_error(error):
         return OutputError(cannot_write(system.filename or where, system))
     for one in behind(error):
+        if _is_gone(one, where):
+            return OutputError(f"cannot write {where}: the folder has been removed")
         if isinstance(one, RuntimeError) and (died := _WORKER.search(str(one))):
             return WorkerError(
                 f"a process that makes batches has died (it {died[1]}), most often for want of "
@@ -93,6 +97,13 @@ def system_error(error: BaseException) -> OSError | None:
         if number in REMEDIES:
             return OSError(number, os.strerror(number), path)
     return None
+
+
+def _is_gone(error: BaseException, where: object) -> bool:
+    """Whether a file is missing for its folder has been removed."""
+    if not isinstance(error, FileNotFoundError) or not isinstance(where, Path) or where.exists():
+        return False
+    return where in Path(str(error.filename)).parents
 
 
 def is_out_of_memory(error: BaseException) -> bool:

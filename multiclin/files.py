@@ -177,6 +177,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
+    except OutputError as error:  # Of a file in it, which nobody will find under that name.
+        raise OutputError(str(error).replace(str(building), str(path))) from error.__cause__
     except Exception as error:
         if failure := _failure(path, error):
             raise failure from error

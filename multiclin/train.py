@@ -32,6 +32,7 @@ from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
 from multiclin.continuing import (
     check_corpus,
+    check_folder,
     find_checkpoint,
     keep_config,
     run_folder,
@@ -100,6 +101,7 @@ def train_once(config: DictConfig, stop: Stop) -> float | None:
     resumed = find_checkpoint(config)
     folder = run_folder(config, resumed)
     with claimed(folder) if is_first_process() else nullcontext():
+        check_folder(config, folder)
         keep_config(config, folder)
         config.run_dir = str(folder)
         config.ckpt_path = str(resumed) if resumed else None

@@ -99,6 +99,15 @@ def test_a_bug_keeps_its_own_words(bug: Exception) -> None:
     assert caught.value is bug
 
 
+def test_a_folder_that_was_removed_is_named(tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    missing = system(errno.ENOENT, str(run / "csv" / "metrics.csv"))
+    assert str(explain(missing, run)) == f"cannot write {run}: the folder has been removed"
+    assert explain(system(errno.ENOENT, "elsewhere"), run) is None
+    run.mkdir()
+    assert explain(missing, run) is None  # A bug: it should not have been looked for.
+
+
 def test_an_error_that_says_enough_is_left_alone() -> None:
     mine = OutputError("a.tsv exists already")
     mine.__cause__ = system(errno.ENOSPC)

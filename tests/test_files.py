@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from multiclin.errors import CorpusError, OutputError
-from multiclin.files import alone, atomic_write, claimed, read_text
+from multiclin.files import alone, atomic_folder, atomic_write, claimed, read_text
 
 
 def test_text_is_written_without_newline_translation(tmp_path: Path) -> None:
@@ -108,6 +108,23 @@ def test_the_disk_is_named_behind_a_librarys_error(tmp_path: Path) -> None:
     ):
         raise behind
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_in_a_folder_that_is_being_made_has_its_later_name(tmp_path: Path) -> None:
+    folder = tmp_path / "store"
+    (tmp_path / "file").touch()
+    with (
+        pytest.raises(OutputError, match=rf"^cannot write {folder}/a/b: File exists"),
+        atomic_folder(folder) as building,
+    ):
+        fill(building)
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def fill(folder: Path) -> None:
+    (folder / "a").touch()
+    with atomic_write(folder / "a" / "b"):
+        pass
 
 
 CLAIM = """

@@ -26,7 +26,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.cli import main
-from multiclin.continuing import check_corpus, find_checkpoint, run_folder
+from multiclin.continuing import check_corpus, check_folder, find_checkpoint, run_folder
 from multiclin.errors import CheckpointError, OutputError
 from multiclin.module import NerModule
 from multiclin.sweeps import summary
@@ -124,7 +124,7 @@ def test_a_run_killed_before_its_first_checkpoint_begins_anew(tmp_path: Path) ->
         assert find_checkpoint(config) is None
         assert run_folder(config, None) == run
     with pytest.raises(OutputError, match="holds an unfinished run"):
-        run_folder(config_of(run, None), None)
+        check_folder(config_of(run, None), run)
 
 
 def test_a_new_folder_goes_on_with_the_newest_run_when_asked_for_the_last(tmp_path: Path) -> None:

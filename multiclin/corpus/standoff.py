@@ -108,6 +108,8 @@ def write_brat(documents: Iterable[Document], folder: Path, losses: Losses) -> N
         try:
             write_ann(document, folder)
         except OutputError as error:
+            if error.__cause__ is not None:  # It is the disk that has failed.
+                raise
             raise OutputError(f"{error}; --map renames labels") from error
 
 

@@ -202,8 +202,8 @@ TABLE = (
         "a worker is killed: a training",
         "train data.workers=1 trainer.max_epochs=9 & said 'epoch 2 of'; kill_its_child; wait $!",
         r"^once the error below is mended, go on with the same command and hydra.run.dir='run' "
-        r"ckpt_path=last\nerror: a process that makes batches has died \(it is killed by signal: "
-        r"Killed\), most often for want of memory, .*: data.workers=0, in a prediction workers=0",
+        r"ckpt_path=last\nerror: a process that makes batches has died \(it (is killed by signal: "
+        r"Killed|exited unexpectedly)\), most often for want of memory, .*: data.workers=0, in a",
     ),
     Fault(
         "a full /dev/shm",

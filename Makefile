@@ -45,7 +45,7 @@ test: .venv/dev.stamp
 	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: .venv/dev.stamp
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 lint: .venv/dev.stamp
 	$(BIN)/ruff check .

@@ -18,6 +18,7 @@ from multiclin.encoder import Subwords, scratch_config
 from multiclin.module import NerModule
 from multiclin.schema import labels_by_entity
 from multiclin.splitting import Splitting
+from multiclin.steps import Step
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,12 @@ def _own(config: DictConfig, tree: Corpus) -> Corpus:
 
 def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
     """The model, untrained, and the tokenised corpus, split."""
+    loading = Loading(
+        Step.of(config).windows,
+        config.data.evaluation_batch_size,
+        config.seed,
+        config.data.workers,
+    )
     cache = Path(config.data.cache)
     chosen = config.data.validation
     splitting = Splitting(
@@ -75,9 +82,6 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
         chosen.folds,
     )
     model = make_model(config, corpus, splitting, cache)
-    loading = Loading(
-        config.data.batch_size, config.data.evaluation_batch_size, config.seed, config.data.workers
-    )
     data = NerDataModule(corpus, model, splitting, loading, cache)
     data.prepare_data()
     data.setup()

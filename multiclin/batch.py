@@ -1,11 +1,11 @@
 """What travels from the data to the model: one dataclass, every field with its shape.
 
 Two streams make batches. Training draws shuffled windows (`TrainingWindows` under
-`LengthGroupedBatches`: windows of like length meet, so little is computed on padding, and the batch
-size stays what the config says). Validation, test and prediction share `WindowStream`: documents
-come one after the other, the windows of a look-ahead are sorted by length, and each batch brings
-along the documents that it is the first to touch, so whoever collects emissions needs no corpus in
-memory.
+`LengthGroupedBatches`: windows of like length meet, so little is computed on padding, and what an
+optimizer step is does not depend on who computes it). Validation, test and prediction share
+`WindowStream`: documents come one after the other, the windows of a look-ahead are sorted by
+length, and each batch brings along the documents that it is the first to touch, so whoever collects
+emissions needs no corpus in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,13 +39,16 @@ class Batch:
         mask: 1 for tokens, 0 for padding, int64, shape (batch, length).
         tags: Tag numbers, int64, shape (batch, labels, length), `IGNORED` on special tokens,
             padding, white space and labels without gold; None in prediction.
-        placed: Row by row the window in its document; empty in training.
+        weight: Of its mean loss in the optimizer step, 1 where the labelled tokens of the step are
+            shared evenly.
+        placed: Row by row the window in its document.
         arrivals: Documents of which this batch holds the first window, by number in the stream.
     """
 
     ids: Tensor
     mask: Tensor
     tags: Tensor | None = None
+    weight: float = 1.0
     placed: tuple[Placed, ...] = ()
     arrivals: dict[int, Tokenized] = field(default_factory=dict)
 
@@ -65,8 +68,33 @@ class Batch:
         return replace(self, ids=move(self.ids), mask=move(self.mask), tags=tags)
 
 
-Piece = tuple[npt.NDArray[Any], npt.NDArray[Any] | None]
-"""Ids, shape (length,), and tags, shape (labels, length), of one window without special tokens."""
+class Piece(NamedTuple):
+    """One window without special tokens.
+
+    Attributes:
+        ids: Shape (length,).
+        tags: Shape (labels, length); None in prediction.
+        placed: Where it stands.
+    """
+
+    ids: npt.NDArray[Any]
+    tags: npt.NDArray[Any] | None
+    placed: Placed
+
+
+class Share(list[int]):
+    """The windows, by number, that one process computes at once of an optimizer step.
+
+    None, where the step has fewer windows than shares.
+
+    Attributes:
+        step: All windows of the step.
+        shares: How many shares it is cut into: processes times accumulated batches.
+    """
+
+    def __init__(self, windows: Iterable[int], step: Sequence[int], shares: int) -> None:
+        super().__init__(windows)
+        self.step, self.shares = step, shares
 
 
 class Collate:
@@ -82,13 +110,13 @@ class Collate:
     def __call__(self, pieces: Sequence[Piece]) -> Batch:
         """A batch of the pieces, in their order."""
         head, tail = len(self.prefix), len(self.suffix)
-        longest = max(1, head + max(len(text) for text, _ in pieces) + tail)
+        longest = max(1, head + max(len(piece.ids) for piece in pieces) + tail)
         length = math.ceil(longest / MULTIPLE) * MULTIPLE
         ids = np.full((len(pieces), length), self.pad, dtype=np.int64)
         mask = np.zeros_like(ids)
-        first = pieces[0][1]
+        first = pieces[0].tags
         tags = None if first is None else np.full((len(ids), len(first), length), IGNORED)
-        for row, (text, gold) in enumerate(pieces):
+        for row, (text, gold, _) in enumerate(pieces):
             end = head + len(text)
             ids[row, :head], ids[row, head:end] = self.prefix, text
             ids[row, end : end + tail] = self.suffix
@@ -99,7 +127,13 @@ class Collate:
             torch.from_numpy(ids),
             torch.from_numpy(mask),
             None if tags is None else torch.from_numpy(tags),
+            placed=tuple(piece.placed for piece in pieces),
         )
+
+    def share(self, drawn: tuple[Sequence[Piece], float]) -> Batch:
+        """A batch of pieces with its weight, as `TrainingWindows` draws them for a share."""
+        pieces, weight = drawn
+        return replace(self(pieces), weight=weight)
 
 
 class TrainingWindows(Dataset[Piece]):
@@ -125,7 +159,24 @@ class TrainingWindows(Dataset[Piece]):
 
     def __getitem__(self, row: int) -> Piece:
         document, first, end = self.rows[row].tolist()
-        return self.store.tokens(document, Window(first, end))
+        window = Window(first, end)
+        return Piece(*self.store.tokens(document, window), Placed(document, window))
+
+    def __getitems__(self, share: Share) -> tuple[list[Piece], float]:
+        """The windows of a share, and the weight of their mean loss.
+
+        Lightning averages the gradients of processes and accumulated batches as if all held the
+        same number of labelled tokens. With 10 of 40 in one of two shares, it weighs 0.5, the other
+        one 1.5: the average is then the mean over the 40.
+        """
+        weight = self._labelled(share) * share.shares / max(1, self._labelled(share.step))
+        # No process is left without a batch: the others would wait for it for ever.
+        return [self[row] for row in share or share.step[:1]], weight
+
+    def _labelled(self, rows: Iterable[int]) -> int:
+        """Labelled tokens of windows."""
+        tags = (piece.tags for piece in map(self.__getitem__, rows) if piece.tags is not None)
+        return sum(int(np.count_nonzero(one != IGNORED)) for one in tags)
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
@@ -134,23 +185,25 @@ class TrainingWindows(Dataset[Piece]):
         return lengths
 
 
-class LengthGroupedBatches(Sampler[list[int]]):
-    """Shuffled batches of windows of like length, the same for every process and resumable.
+class LengthGroupedBatches(Sampler[Share]):
+    """Shuffled optimizer steps over windows of like length, shared out; resumable.
 
-    Windows are shuffled, taken in pools of `POOL` batches, sorted by length inside a pool, cut into
-    batches, and the batches are shuffled: an epoch's order depends on the seed and its number only.
+    Windows are shuffled, taken in pools of `POOL` steps, sorted by length inside a pool, cut into
+    steps, and the steps are shuffled: what the steps of an epoch are depends on the seed, its
+    number and the size of a step only. Each is then cut into the batches that are accumulated, and
+    these into the parts of the processes.
     Small pools keep the company of a window changing: on NCBI-DISEASE pools of 8 gave a better F1
     than of 64 at a padding factor of 1.09 against 1.03 (1.48 unsorted; notebooks/LOG.md).
     Every window comes once per epoch over all processes. The last pool is cut evenly, so there is
-    no last batch of one window that weighs as much as a full one; only where a step is left with
-    fewer windows than processes (`size` 1, a handful of windows) is one of them given out twice.
+    no last step of one window that counts as much as a full one.
 
     Args:
         lengths: Tokens of each window.
-        size: Windows per batch on one process; fewer where the last pool does not divide.
+        size: Windows per optimizer step; fewer where the last pool does not divide.
         seed: Seed of the shuffling.
         rank: This process.
-        world: Number of processes; every one gets the same number of batches.
+        world: Number of processes; every one gets the same number of shares.
+        accumulated: Batches of a step on each process.
 
     Attributes:
         done: Batches that the next pass leaves out, for a run that goes on in mid-epoch.
@@ -166,9 +219,10 @@ class LengthGroupedBatches(Sampler[list[int]]):
         seed: int,
         rank: int = 0,
         world: int = 1,
+        accumulated: int = 1,
     ) -> None:
         self.lengths, self.size, self.seed = lengths, size, seed
-        self.rank, self.world = rank, world
+        self.rank, self.world, self.accumulated = rank, world, accumulated
         self.epoch = self.done = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -181,24 +235,29 @@ class LengthGroupedBatches(Sampler[list[int]]):
         return self
 
     def __len__(self) -> int:
-        return math.ceil(len(self.lengths) / (self.size * self.world))
+        return math.ceil(len(self.lengths) / self.size) * self.accumulated
 
-    def __iter__(self) -> Iterator[list[int]]:
+    def __iter__(self) -> Iterator[Share]:
+        done, self.done = self.done, 0
+        yield from islice(self._shares(), done, None)
+
+    def _shares(self) -> Iterator[Share]:
+        shares = self.accumulated * self.world
+        for step in self._steps():
+            for batch in np.array_split(step, self.accumulated):
+                yield Share(batch[self.rank :: self.world].tolist(), step.tolist(), shares)
+
+    def _steps(self) -> Iterator[npt.NDArray[np.int64]]:
         generator = np.random.default_rng([self.seed, self.epoch])
         order = generator.permutation(len(self.lengths))
-        joint = self.size * self.world  # windows of one step over all processes
         # A rest of less than a step joins the pool before it, else it would be a small step alone.
-        cuts = range(joint * self.POOL, len(order) - joint + 1, joint * self.POOL)
+        cuts = range(self.size * self.POOL, len(order) - self.size + 1, self.size * self.POOL)
         pools = np.split(order, cuts) if len(order) else []
         steps: list[npt.NDArray[np.int64]] = []
         for pool in pools:
             by_length = pool[np.argsort(self.lengths[pool], kind="stable")]
-            steps += np.array_split(by_length, math.ceil(len(pool) / joint))
-        done, self.done = self.done, 0
-        for step in generator.permutation(len(steps))[done:]:
-            mine = steps[step][self.rank :: self.world]
-            # No process is left without a batch: the others would wait for it for ever.
-            yield (mine if len(mine) else steps[step][:1]).tolist()
+            steps += np.array_split(by_length, math.ceil(len(pool) / self.size))
+        return (steps[number] for number in generator.permutation(len(steps)))
 
 
 class WindowStream(IterableDataset[Batch]):
@@ -251,14 +310,13 @@ class WindowStream(IterableDataset[Batch]):
         placed.sort(key=lambda one: one.window.end - one.window.first)
         waiting = dict(documents)
         for at in range(0, len(placed), self.size):
-            rows = tuple(placed[at : at + self.size])
-            batch = self.collate([_piece(documents[row.document], row.window) for row in rows])
+            rows = placed[at : at + self.size]
+            batch = self.collate([_piece(documents[row.document], row) for row in rows])
             new = dict.fromkeys(row.document for row in rows if row.document in waiting)
-            yield replace(
-                batch, placed=rows, arrivals={number: waiting.pop(number) for number in new}
-            )
+            yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
 
 
-def _piece(document: Tokenized, window: Window) -> Piece:
-    part = slice(window.first, window.end)
-    return document.ids[part], None if document.tags is None else document.tags[:, part]
+def _piece(document: Tokenized, placed: Placed) -> Piece:
+    part = slice(placed.window.first, placed.window.end)
+    tags = None if document.tags is None else document.tags[:, part]
+    return Piece(document.ids[part], tags, placed)

@@ -5,6 +5,9 @@ text becomes windows and emissions become mentions (`Recipe`). A bundle is that 
 Hugging Face layout plus `multiclin.json`: safetensors and JSON only, no pickle, no hub, no side
 file. A Lightning checkpoint carries the same facts and the tokenizer's files, so it too can be
 opened by itself; it is read with `weights_only=True`. (DESIGN sections 4 and 5.)
+
+Either may be a stranger's. Nothing in it is run (`encoder`), and what its config would build is
+held against the weights that are there before memory is given to it.
 """
 
 from __future__ import annotations
@@ -18,13 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from multiclin import flat
 from multiclin.batch import Collate
 from multiclin.decoding import Assembler, Decoder
 from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
 from multiclin.errors import CheckpointError, ConfigError, OutputError
-from multiclin.files import atomic_folder
+from multiclin.files import atomic_folder, read_text
 from multiclin.heads import HEADS, Tagger, make_head
 from multiclin.tagging import FLATTENING, SCHEMES, Tagging, scheme
 from multiclin.windows import Windowing
@@ -238,13 +242,22 @@ def load_model(path: str | Path) -> Model:
 
 def _from_bundle(folder: Path) -> Model:
     with _explained(f"ckpt={folder} is a broken bundle"):
-        facts = json.loads((folder / ABOUT).read_text("utf-8"))
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-        model = _from_facts({**facts, "config": config}, Subwords.load(folder), folder)
-        model.tagger.encoder.load_state_dict(load_file(folder / "model.safetensors"))
+        facts = json.loads(read_text(folder / ABOUT))
+        config = json.loads(read_text(folder / "config.json"))
+        weights = load_file(_regular(folder / "model.safetensors"))
+        subwords = Subwords.load(folder)
+        model = _from_facts({**facts, "config": config}, subwords, folder, weights)
+        model.tagger.encoder.load_state_dict(weights)
         if (folder / "heads.safetensors").is_file():
             model.tagger.heads.load_state_dict(load_file(folder / "heads.safetensors"))
     return model
+
+
+def _regular(path: Path) -> Path:
+    """The path, unless it is no file: to open a pipe would wait for ever."""
+    if not path.is_file():
+        raise ValueError(f"{path.name} is no file")
+    return path
 
 
 def read_checkpoint(path: Path) -> dict[str, Any]:
@@ -269,10 +282,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 def _from_checkpoint(path: Path) -> Model:
     checkpoint = read_checkpoint(path)
     with _explained(f"ckpt={path} is a broken checkpoint"):
-        facts = checkpoint[KEY]
-        model = _from_facts(facts, Subwords(facts["tokenizer"]), path)
-        weights = checkpoint["state_dict"].items()
-        model.tagger.load_state_dict({name.removeprefix("tagger."): one for name, one in weights})
+        facts, weights = checkpoint[KEY], checkpoint["state_dict"]
+        model = _from_facts(facts, Subwords(facts["tokenizer"]), path, weights)
+        model.tagger.load_state_dict(
+            {name.removeprefix("tagger."): one for name, one in weights.items()}
+        )
     return model
 
 
@@ -288,7 +302,9 @@ def _explained(what: str) -> Iterator[None]:
         raise CheckpointError(f"{what}: {type(error).__name__}: {reason}") from error
 
 
-def _from_facts(facts: Mapping[str, Any], subwords: Subwords, path: Path) -> Model:
+def _from_facts(
+    facts: Mapping[str, Any], subwords: Subwords, path: Path, weights: Mapping[str, Tensor]
+) -> Model:
     if facts.get("format") != FORMAT:
         raise CheckpointError(
             f"ckpt={path} has format {facts.get('format')}, this version reads {FORMAT}; "
@@ -296,6 +312,19 @@ def _from_facts(facts: Mapping[str, Any], subwords: Subwords, path: Path) -> Mod
         )
     said = dict(facts["recipe"])
     recipe = Recipe(**{**said, "labels": tuple(said["labels"])})
+    _check_size(facts["config"], weights)
     return Model(
         recipe, subwords, _tagger(recipe, build_encoder(facts["config"])), dict(facts["about"])
     )
+
+
+def _check_size(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
+    """Raise `ValueError` where a config would build more than there are weights for."""
+    for key, value in config.items():
+        if "layer" in key and isinstance(value, int) and value > len(weights):
+            raise ValueError(f"config.json: {key}={value}, and there are {len(weights)} weights")
+    with torch.device("meta"):  # Sizes without memory.
+        wanted = sum(one.numel() for one in build_encoder(config).parameters())
+    there = sum(one.numel() for one in weights.values())
+    if wanted > there:
+        raise ValueError(f"config.json is of {wanted:,} numbers, and the weights are {there:,}")

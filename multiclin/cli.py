@@ -1,27 +1,30 @@
 """The command `multiclin`, and all that train.py, predict.py and evaluate.py do.
 
-A mistake of the user's is one message on standard error and exit status 2; a bug is a traceback
-and 1; Ctrl-C is 130; 0 means that the work was done. Everything heavy is imported by the command
-that needs it, so that `multiclin --help` answers at once, and a mistyped override does without
-waiting for torch.
+A mistake of the user's or a fault of the machine is one message on standard error and exit status
+2; a bug is a traceback and 1; Ctrl-C is 130; 0 means that the work was done. Everything heavy is
+imported by the command that needs it, so that `multiclin --help` answers at once, and a mistyped
+override does without waiting for torch.
 """
 
 from __future__ import annotations
 
 import argparse
+import logging
 import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from io import TextIOWrapper
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from multiclin import __version__
+from multiclin import __version__, faults
 from multiclin.analysis.commands import add_commands
 from multiclin.checking.commands import add_check, add_stats
 from multiclin.corpus.convert_command import add_command as add_convert
 from multiclin.corpus.download import add_command as add_download
-from multiclin.errors import CorpusError, MulticlinError
+from multiclin.errors import ConfigError, CorpusError, MulticlinError
+from multiclin.tables import visible
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -46,22 +49,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     status = 0
     try:
-        if words and words[0] in TASKS:
-            from multiclin.config import run
-
-            run(TASKS[words[0]], words[0], words[1:])
-        else:
-            options = _parser().parse_args(words)
-            status = options.run(options) or status
-        sys.stdout.flush()  # Here, where a reader that has gone can be met.
+        _prepare_console()
+        with faults.explained("standard output"):
+            status = _run(words)
+            sys.stdout.flush()  # Here, where a reader that has gone can be met.
     except BrokenPipeError:
-        # `| head` has read enough. Python would complain again when it flushes at its end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()  # `| head` has read enough.
         return READER_GONE
     except MulticlinError as error:
         if os.environ.get("HYDRA_FULL_ERROR") == "1":
             traceback.print_exc()
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {visible(str(error))}", file=sys.stderr)
+        _drop_output()
         return USER_MISTAKE
     except KeyboardInterrupt:
         return _interrupted()
@@ -71,6 +70,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return _interrupted()
         raise
     return status
+
+
+def _run(words: Sequence[str]) -> int:
+    if words and words[0] in TASKS:
+        from multiclin.config import run
+
+        run(TASKS[words[0]], words[0], words[1:])
+        return 0
+    options = _parser().parse_args(words)
+    return options.run(options) or 0
+
+
+def _prepare_console() -> None:
+    """Let the console show what it can, and refuse to take file names for other ones.
+
+    Raises:
+        ConfigError: File names are not read as UTF-8. Those with accents would get other letters,
+            and with them the ids of documents.
+    """
+    logging.raiseExceptions = False  # A log file that is full: the console has all of it.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    if (encoding := sys.getfilesystemencoding()) != "utf-8":
+        raise ConfigError(
+            f"file names are read as {encoding} here, which spoils those with accents: say "
+            "PYTHONUTF8=1 before the command, or use a UTF-8 locale such as LC_ALL=C.UTF-8"
+        )
+
+
+def _drop_output() -> None:
+    """Forget what waits for standard output where that fails: Python would try again at its end."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupted() -> int:

@@ -15,6 +15,7 @@ import copy
 import netrc
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -31,9 +32,11 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from multiclin import schema
-from multiclin.errors import MulticlinError
+from multiclin import faults, schema
+from multiclin.errors import MulticlinError, OutputError
 from multiclin.mistakes import FULL_ERROR, explain, mistake, settings, targets_explained
+from multiclin.privacy import asked, quoting
+from multiclin.targets import EXECUTION_WHITELIST
 
 Task = Callable[[DictConfig], object]
 
@@ -41,25 +44,8 @@ _IN_WHEEL = Path(__file__).with_name("conf")
 CONF_DIR = _IN_WHEEL if _IN_WHEEL.is_dir() else Path(__file__).parents[1] / "conf"
 """The configs: `multiclin/conf` in a wheel, `conf` at the top of a checkout or editable install."""
 
-EXECUTION_WHITELIST = (
-    "multiclin.*",
-    "pytorch_lightning.Trainer",
-    "pytorch_lightning.callbacks.*",
-    "pytorch_lightning.loggers.*",
-    "pytorch_lightning.plugins.*",
-    "pytorch_lightning.profilers.*",
-    "pytorch_lightning.strategies.*",
-    "lightning_fabric.plugins.*",
-    "optuna.pruners.*",
-    "torch.optim.*",
-)
-"""All that a `_target_` may name, in our configs or a stranger's.
-
-`a.b.*` is every name below `a.b`, where the object found must be defined below one of these too:
-`multiclin.store.os.system` stays refused. Hence `lightning_fabric.plugins`, which defines what
-`pytorch_lightning.plugins.environments` shows. Hydra itself adds the handlers that it logs with.
-"""
-
+WANDB_SERVERS = frozenset({"api.wandb.ai", "api.forge.coreweave.com"})
+"""The names under which `wandb login` keeps the key of W&B's own server; 0.31 writes the second."""
 
 _command: ContextVar[str] = ContextVar("command")
 
@@ -109,13 +95,20 @@ def run(
         job_started = True
         try:
             words = job_words(prefix, command_line)
-            with _process(words, full_error), targets_explained(config_dir):
+            with (
+                _process(words, full_error),
+                targets_explained(config_dir),
+                quoting(asked(config)),
+            ):
                 check_mode(config, as_command([*prefix, "-m", *overrides]))
                 check_complete(config)
-                return task(config)
+                where = Path(config.run_dir) if "run_dir" in config else "standard output"
+                with faults.explained(where):
+                    return task(config)
         except MulticlinError as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:
                 raise  # The sweeper decides what a failed job means.
+            leave_no_trace(Path(HydraConfig.get().runtime.output_dir), config_name)
             raise _Stop(error) from error
 
     job.__module__ = config_name  # Hydra names the job, and so its log file, after the module.
@@ -135,9 +128,29 @@ def run(
     except (OmegaConfBaseException, YAMLError, ValueError, OSError) as error:
         if job_started:
             raise  # A bug of the task, not a mistake in its config.
-        raise explain(error, config_dir) from error
+        if isinstance(error, OSError) and error.filename:  # The folder of the run.
+            raise OutputError(faults.cannot_write(error.filename, error)) from error
+        raise faults.explain(error) or explain(error, config_dir) from error
     finally:
         _command.reset(given)
+
+
+def leave_no_trace(folder: Path, name: str) -> None:
+    """Remove the folder of a command that was refused before it did or said anything.
+
+    Args:
+        folder: Of the command; it stays unless Hydra alone has written to it.
+        name: Of its log file.
+    """
+    # A command of the same second has the same folder, and may have removed it.
+    if not folder.is_dir() or folder.samefile(Path.cwd()):
+        return
+    hydras = [folder / ".hydra" / f"{one}.yaml" for one in ("config", "hydra", "overrides")]
+    log_file = folder / f"{name}.log"
+    if log_file.is_file() and log_file.stat().st_size == 0:
+        hydras.append(log_file)
+    if all(path.is_dir() or path in hydras for path in folder.rglob("*")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -218,6 +231,7 @@ def job_words(prefix: Sequence[str], command_line: Sequence[str]) -> list[str]:
 def register() -> None:
     """Make our resolvers and schemas known; importing this module does."""
     OmegaConf.register_resolver("wandb_offline", wandb_offline, replace=True)
+    OmegaConf.register_resolver("wandb_console", wandb_console, replace=True)
     OmegaConf.register_resolver("suffix", suffix, replace=True)
     OmegaConf.register_resolver(
         "search_mode", {"maximize": "max", "minimize": "min"}.get, replace=True
@@ -230,6 +244,11 @@ def suffix(text: str, value: object) -> str:
     return "" if value is None else f"{text}{value}"
 
 
+def wandb_console(log_text: bool) -> str:
+    """What W&B keeps of the console: without `privacy.log_text` nothing, whoever prints to it."""
+    return "auto" if log_text else "off"
+
+
 def wandb_offline() -> bool:
     """Whether W&B has nobody to log in as.
 
@@ -240,9 +259,10 @@ def wandb_offline() -> bool:
         return mode in {"offline", "dryrun"}
     if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
         return False
-    server = urlsplit(os.environ.get("WANDB_BASE_URL") or "https://api.wandb.ai").netloc
+    own = urlsplit(os.environ.get("WANDB_BASE_URL") or "").netloc
+    servers = {own} if own else WANDB_SERVERS
     try:
-        return server not in netrc.netrc(os.environ.get("NETRC")).hosts
+        return servers.isdisjoint(netrc.netrc(os.environ.get("NETRC")).hosts)
     except (OSError, netrc.NetrcParseError):
         return True
 

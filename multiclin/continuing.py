@@ -9,6 +9,8 @@ A `last.ckpt` that is damaged (each part of the file has a checksum) gives way t
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile, ZipFile
@@ -18,31 +20,25 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import read_checkpoint
-from multiclin.errors import CheckpointError, ConfigError, OutputError
+from multiclin.errors import (
+    CheckpointError,
+    OutOfMemoryError,
+    OutputError,
+    WorkerError,
+)
+from multiclin.faults import explain
 from multiclin.files import atomic_write
+from multiclin.stopping import Stop
+from multiclin.tracking import close_loggers
 
 log = logging.getLogger(__name__)
 
+FAULTS = (OutOfMemoryError, OutputError, WorkerError)
+"""Errors that a run can be gone on after, with what it has saved."""
 
-def nothing_to_do(config: DictConfig) -> bool:
-    """Whether `ckpt_path=auto` finds its run finished: a job may be queued once too often.
-
-    Raises:
-        ConfigError: With `auto`, the run's folder would be another one each time.
-    """
-    if config.ckpt_path != "auto":
-        return False
-    if HydraConfig.initialized():
-        hydra: Any = OmegaConf.to_container(HydraConfig.get(), resolve=False)
-        part = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
-        if "${now:" in hydra[part]["dir"]:
-            raise ConfigError(
-                f"ckpt_path=auto goes on in the folder of the run: say which, hydra.{part}.dir=DIR"
-            )
-    if not (Path(config.run_dir) / "model").exists():
-        return False
-    log.info("%s holds the finished run: nothing to do", config.run_dir)
-    return True
+SWEEP_HINT = (
+    "with ckpt_path=auto the same command leaves finished runs alone and goes on with the others"
+)
 
 
 def find_checkpoint(config: DictConfig) -> Path | None:
@@ -118,29 +114,53 @@ def check(path: Path) -> None:
         broken = "all of it"
     if broken is not None:
         raise CheckpointError(f"{path} is cut short or damaged")
-    if "optimizer_states" not in read_checkpoint(path):
+    content = read_checkpoint(path)
+    if any(".." in Path(name).parts for name in _remembered(content)):
+        raise CheckpointError(f"{path} remembers files outside of its folder: it is refused")
+    if "optimizer_states" not in content:
         raise CheckpointError(
             f"ckpt_path={path} holds the weights only; go on from the last.ckpt beside it, or "
             f"begin a new run from them with weights={path}"
         )
 
 
+def check_corpus(config: DictConfig, digest: str) -> None:
+    """Raise `CheckpointError` where the run began with another corpus than this one."""
+    if config.ckpt_path is None:
+        return
+    then = read_checkpoint(Path(config.ckpt_path)).get("NerDataModule", {}).get("corpus", digest)
+    if then != digest:
+        raise CheckpointError(
+            f"ckpt_path={config.ckpt_path}: this run began with another corpus (digest {then}, and "
+            f"data.root={config.data.root} has {digest}); bring the files back as they were, or "
+            f"begin a new run from its weights with weights={config.ckpt_path}"
+        )
+
+
+def _remembered(checkpoint: Mapping[str, Any]) -> Iterator[str]:
+    """Files that callbacks of a checkpoint remember, to delete one that a better one replaces."""
+    for state in dict(checkpoint.get("callbacks") or {}).values():
+        if isinstance(state, dict):
+            yield from (str(one) for key, one in state.items() if str(key).endswith("_path"))
+            yield from map(str, state.get("best_k_models") or ())
+
+
 def run_folder(config: DictConfig, resumed: Path | None) -> Path:
     """Where this run's files go: its own folder, or that of the run that it continues."""
-    folder = Path(config.run_dir)
     if resumed and resumed.parent.name == "checkpoints":
-        folder = resumed.parent.parent
+        return resumed.parent.parent
+    return Path(config.run_dir)
+
+
+def check_folder(config: DictConfig, folder: Path) -> None:
+    """Raise `OutputError` where a run in this folder would write over another one."""
     if (folder / "model").exists():
-        raise OutputError(
-            f"{folder} holds a finished run; start a new one (with weights={folder}/model to go "
-            "on from its weights)"
-        )
+        hint = f"start a new one (with weights={folder}/model to go on from its weights)"
+        raise OutputError(f"{folder} holds a finished run; {SWEEP_HINT if is_sweep() else hint}")
     if config.ckpt_path is None and (folder / "checkpoints").exists():
-        raise OutputError(
-            f"{folder} holds an unfinished run; continue it with hydra.run.dir={folder} "
-            "ckpt_path=last, or choose another hydra.run.dir"
-        )
-    return folder
+        hint = f"continue it with hydra.run.dir={folder} ckpt_path=last, or choose another"
+        hint = SWEEP_HINT if is_sweep() else f"{hint} hydra.run.dir"
+        raise OutputError(f"{folder} holds an unfinished run; {hint}")
 
 
 def keep_config(config: DictConfig, folder: Path) -> None:
@@ -160,3 +180,35 @@ def keep_config(config: DictConfig, folder: Path) -> None:
     for name, part in parts.items():
         with atomic_write(folder / ".hydra" / f"{name}.yaml", overwrite=True) as stream:
             stream.write(OmegaConf.to_yaml(part))
+
+
+def is_sweep() -> bool:
+    """Whether this run is one of several that one command makes."""
+    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+
+
+@contextmanager
+def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
+    """Where a signal or a fault stopped the run say how to go on; in the end close the loggers."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        say_how_to_go_on(config, stop, "stopped; go on")
+        raise
+    except Exception as error:
+        saved = (Path(config.run_dir) / "checkpoints" / "last.ckpt").is_file()
+        if saved and isinstance(explain(error) or error, FAULTS):
+            say_how_to_go_on(config, stop, "once the error below is mended, go on")
+        raise
+    finally:
+        close_loggers()
+
+
+def say_how_to_go_on(config: DictConfig, stop: Stop, when: str) -> None:
+    """Log the command; a search says it itself."""
+    if config.hpo is None:
+        place = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
+        if is_sweep():
+            place = f"hydra.sweep.dir='{HydraConfig.get().sweep.dir}' ckpt_path=auto"
+        more = "" if stop.goes_on else f" and {place}"
+        log.warning("%s with the same command%s", when, more)

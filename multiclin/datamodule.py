@@ -69,7 +69,7 @@ def learn(corpus: Corpus, splitting: Splitting, size: int, folder: Path) -> None
         training = set(share_out(entries, splitting)["train"])
         texts = (
             document.text
-            for number, (_, document) in enumerate(corpus.documents())
+            for number, (_, document) in enumerate(corpus.settled_documents())
             if number in training
         )
         Subwords.train(texts, size).save(building)
@@ -80,13 +80,13 @@ class Loading:
     """How batches are made.
 
     Attributes:
-        batch_size: Windows per training batch of one process.
+        step_size: Windows per optimizer step, over all processes and accumulated batches.
         evaluation_batch_size: Windows per batch in validation, test and prediction.
         seed: Seed of the shuffling.
         workers: Worker processes of a loader; None chooses (none on a CPU, up to 4 with a GPU).
     """
 
-    batch_size: int = 8
+    step_size: int = 8
     evaluation_batch_size: int = 16
     seed: int = 13
     workers: int | None = None
@@ -152,7 +152,7 @@ class NerDataModule(pl.LightningDataModule):
             shutil.rmtree(self.folder, ignore_errors=True)  # Cut off before its overview.
             Store.build(
                 self.folder,
-                self.corpus.documents(),
+                self.corpus.settled_documents(),
                 self.model.subwords,
                 self.model.recipe.tagging,
             )
@@ -225,10 +225,11 @@ class NerDataModule(pl.LightningDataModule):
         rank, world = self._place()
         batches = LengthGroupedBatches(
             windows.lengths,
-            self.loading.batch_size,
+            self.loading.step_size,
             seed=self.loading.seed,
             rank=rank,
             world=world,
+            accumulated=self.trainer.accumulate_grad_batches if self.trainer else 1,
         )
         self._batches = batches
         if self.trainer:
@@ -242,7 +243,7 @@ class NerDataModule(pl.LightningDataModule):
         return DataLoader(
             windows,
             batch_sampler=batches,
-            collate_fn=self.model.collate,
+            collate_fn=self.model.collate.share,  # type: ignore[arg-type]
             **self._workers(),
         )
 
@@ -254,6 +255,7 @@ class NerDataModule(pl.LightningDataModule):
         # Not `completed`: at the end of a batch, where checkpoints are saved, that is one less.
         done = loop.epoch_loop.batch_progress.current.processed
         return {
+            "corpus": self.corpus.digest,
             "epoch": loop.epoch_progress.current.processed,
             "done": done % max(1, int(self.trainer.num_training_batches)),
             "order": self._order(),
@@ -264,14 +266,13 @@ class NerDataModule(pl.LightningDataModule):
         self._position = state_dict
 
     def _order(self) -> dict[str, int]:
-        """What decides which windows are in which batch, and which batches in which step."""
+        """What decides which windows are in which step and batch; processes share a batch out."""
         assert self.trainer is not None
         assert self._batches is not None
         return {
             "seed": self.loading.seed,
-            "data.batch_size": self.loading.batch_size,
-            "trainer.accumulate_grad_batches": self.trainer.accumulate_grad_batches,
-            "processes": self.trainer.world_size,
+            "data.effective_batch_size": self.loading.step_size,
+            "batches accumulated": self.trainer.accumulate_grad_batches,
             "training windows": len(self._batches.lengths),
         }
 

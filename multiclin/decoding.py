@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from multiclin.document import Document, Span
+from multiclin.errors import DivergedError
 from multiclin.tagging import Bools, Floats, Ints, Scheme, Transitions, best_paths
 from multiclin.windows import Placed, Tokenized, Windowing, edge_weights
 from multiclin.words import snap, word_index
@@ -150,6 +151,9 @@ class Assembler:
             placed: Of each row, its document and window.
             arrivals: Documents whose first window is in this batch.
             emissions: Shape (batch, length, tags of all labels), special tokens included.
+
+        Raises:
+            DivergedError: An emission is no number.
         """
         for number, tokenized in arrivals.items():
             shape = (len(tokenized), emissions.shape[-1])
@@ -171,6 +175,11 @@ class Assembler:
     def _place(self, place: Placed, emissions: Floats) -> bool:
         """Add one window to its document; whether that was the last one."""
         one, (first, end) = self._open[place.document], place.window
+        if not np.isfinite(emissions).all():
+            raise DivergedError(
+                f"{one.tokenized.document.id}: what the model says of it is no number: its weights "
+                "are damaged, or those of a training that diverged"
+            )
         weights = edge_weights(place.window, len(one.tokenized))
         text = slice(self.prefix, self.prefix + end - first)
         one.emissions[first:end] += weights[:, None] * emissions[text]

@@ -6,9 +6,15 @@ count them; no text is ever normalised, so an offset read is an offset written.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from multiclin.errors import CorpusError
+from multiclin.errors import CorpusError, Problem
+
+CROWD = 100
+"""Mentions of one label that may share a character: what compares them takes the square of it."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -66,7 +72,31 @@ class Document:
                     f"{self.id}: span {span.start}-{span.end} ({span.label}) lies outside the "
                     f"text of {len(self.text)} characters"
                 )
+        if label := crowded((span.label, span.start, span.end) for span in self.spans):
+            message = f"more than {CROWD} mentions of {label[:40]!r} share a character"
+            raise CorpusError([Problem(Path(self.id), 0, message)])
 
     def with_spans(self, spans: tuple[Span, ...]) -> Document:
         """The same text with other mentions."""
         return replace(self, spans=spans)
+
+
+def crowded(mentions: Iterable[tuple[str, int, int]]) -> str:
+    """The first label of which more than `CROWD` mentions share a character, else nothing.
+
+    Args:
+        mentions: Label, start and end of each; repeated ones count.
+    """
+    ends_of: dict[str, tuple[list[int], list[int]]] = {}
+    for label, start, end in mentions:
+        starts, ends = ends_of.setdefault(label, ([], []))
+        starts.append(start)
+        ends.append(end)
+    for label, (starts, ends) in ends_of.items():
+        if len(starts) <= CROWD:
+            continue
+        ends.sort()
+        for number, start in enumerate(sorted(starts), 1):
+            if number - bisect_right(ends, start) > CROWD:
+                return label
+    return ""

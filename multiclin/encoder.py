@@ -7,6 +7,9 @@ optimizer without master weights (FACTS 4).
 
 The network is transformers' own token-classification class with one output per tag of every label,
 so a trained model with a linear head opens in transformers unchanged.
+
+No file of an encoder is run: code beside it is never asked for (`trust_remote_code`), weights are
+safetensors, and a config cannot name a kernel of the hub, which is code too.
 """
 
 from __future__ import annotations
@@ -39,6 +42,13 @@ SHIFTED = (
 """Model types that count positions from the padding id on, RoBERTa's family."""
 
 
+NOT_FAST = (
+    "has no fast tokenizer (tokenizer.json), which gives the character offsets; with sentencepiece "
+    "and tiktoken installed, transformers' AutoTokenizer.from_pretrained(...).save_pretrained(DIR) "
+    "may make one: then say model.encoder=DIR"
+)
+
+
 class Subwords:
     """A fast tokenizer that never truncates, and knows its special tokens.
 
@@ -59,11 +69,7 @@ class Subwords:
     def __init__(self, files: Mapping[str, str]) -> None:
         self.files = dict(files)
         if "tokenizer.json" not in self.files:
-            raise EncoderError(
-                "the encoder has no fast tokenizer (tokenizer.json), which gives the character "
-                "offsets; convert it with transformers' AutoTokenizer(...).save_pretrained(DIR) "
-                "and use that directory"
-            )
+            raise EncoderError(f"the encoder {NOT_FAST}")
         try:
             self._backend = tokenizers.Tokenizer.from_str(self.files["tokenizer.json"])
         except Exception as error:  # tokenizers raises nothing more special
@@ -208,11 +214,16 @@ def load_encoder(
                 folder,
                 config=config,
                 dtype=torch.float32,
+                trust_remote_code=False,
+                use_safetensors=True,
                 ignore_mismatched_sizes=True,  # for a classifier over other tags
                 output_loading_info=True,
             )
     except (OSError, ValueError, KeyError, SafetensorError) as error:
-        raise EncoderError(f"model.encoder={source} cannot be loaded: {error}") from error
+        raise EncoderError(
+            f"model.encoder={source} cannot be loaded ({str(error).strip()}); copy it again (a git "
+            "clone without git-lfs leaves pointers in place of weights)"
+        ) from error
     body = f"{model.base_model_prefix}."
     names = [*found["missing_keys"], *(name for name, *_ in found["mismatched_keys"])]
     if wrong := sorted(name for name in names if name.startswith(body)):
@@ -247,7 +258,8 @@ def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) 
     try:
         with quiet():
             made = AutoConfig.for_model(fields.pop("model_type"), **fields)
-            return AutoModelForTokenClassification.from_config(made)  # type: ignore[no-any-return, no-untyped-call]
+            _check_attention(made)
+            return AutoModelForTokenClassification.from_config(made, trust_remote_code=False)  # type: ignore[no-any-return, no-untyped-call]
     except (KeyError, TypeError, ValueError) as error:
         raise EncoderError(
             f"model.config (model_type={config.get('model_type')}) makes no encoder: "
@@ -294,9 +306,12 @@ def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> 
     from transformers import AutoConfig
 
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+        _check_attention(config)
     except (OSError, ValueError, KeyError) as error:
-        raise EncoderError(f"model.encoder={folder}: no usable config.json ({error})") from error
+        raise EncoderError(
+            f"model.encoder={folder}: no usable config.json ({_reason(error)})"
+        ) from error
     unknown = [key for key in overrides if not hasattr(config, key)]
     if unknown:
         raise EncoderError(
@@ -308,18 +323,35 @@ def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> 
     return config  # type: ignore[no-any-return]
 
 
+def _reason(error: Exception) -> str:
+    """What transformers says, without its advice to run a stranger's code."""
+    if "trust_remote_code" in str(error):
+        return "it needs code of its own, which is never run; take one that transformers knows"
+    return str(error).partition("\n")[0]
+
+
+def _check_attention(config: PretrainedConfig) -> None:
+    """Raise `ValueError` where a config wants a kernel of the hub: transformers would load it."""
+    for part in (config, *(getattr(config, name) for name in config.sub_configs)):
+        if "/" in str(getattr(part, "_attn_implementation", "")):
+            raise ValueError(f"attn_implementation={part._attn_implementation} is code of the hub")
+
+
 def _local(source: str | Path, patterns: list[str]) -> Path:
     """The directory of an encoder; from the hub's cache or the hub where it is no local one."""
     folder = Path(source)
     if folder.is_dir():
         return folder
+    if folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith("."):
+        raise EncoderError(
+            f"model.encoder={source}: there is no such directory; give one with config.json, "
+            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
+        )
     advice = (
         f"model.encoder={source} is neither a directory here nor reachable on the Hugging Face "
         f"hub. With network elsewhere: `hf download {source} --local-dir DIR`, copy DIR here "
         "and say model.encoder=DIR; or train without a pretrained encoder: model=tiny|small"
     )
-    if folder.is_absolute() or str(source).count("/") > 1:
-        raise EncoderError(advice)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -336,9 +368,13 @@ def _as_set_up(folder: Path) -> dict[str, str]:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError, ImportError) as error:
-        raise EncoderError(f"model.encoder={folder}: no usable tokenizer ({error})") from error
+        if not (folder / "tokenizer.json").is_file():
+            raise EncoderError(f"model.encoder={folder} {NOT_FAST}") from error
+        raise EncoderError(
+            f"model.encoder={folder}: no usable tokenizer ({_reason(error)})"
+        ) from error
     with tempfile.TemporaryDirectory() as made:
         tokenizer.save_pretrained(made)
         return {path.name: path.read_text("utf-8") for path in Path(made).glob("*.json")}

@@ -32,8 +32,16 @@ class DivergedError(MulticlinError):
     """A training has left the numbers: its loss is infinite or not a number."""
 
 
+class LostProcessError(MulticlinError):
+    """One of the processes that work together has ended before its time."""
+
+
 class OutOfMemoryError(MulticlinError):
     """A batch does not fit in memory, and a smaller one could not be tried."""
+
+
+class WorkerError(MulticlinError):
+    """A process that makes batches has died."""
 
 
 class OutputError(MulticlinError):

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from multiclin.corpus import excerpt
+from multiclin.corpus import as_name, listing
 from multiclin.corpus.mentions import (
     languages_of_folders,
     meant_label,
@@ -32,6 +32,7 @@ from multiclin.scoring.breakdown import (
     format_table,
 )
 from multiclin.scoring.official import official_result, score_documents
+from multiclin.tables import visible
 
 
 def evaluate(
@@ -96,7 +97,7 @@ def publish(report: dict[str, Any], output: Path | None = None) -> None:
 def format_report(report: dict[str, Any]) -> str:
     """The lines of a report as one table, its notes below."""
     lines = {"all": report["overall"], **report["by_language"], **report.get("by_subcorpus", {})}
-    return "\n".join([format_table(lines), *(f"note: {note}" for note in report["notes"])])
+    return "\n".join([format_table(lines), *(f"note: {visible(note)}" for note in report["notes"])])
 
 
 def _as_dicts(lines: Sequence[Line]) -> dict[str, dict[str, Any]]:
@@ -109,13 +110,13 @@ def _notes(gold: Sequence[Row], predicted: Sequence[Row]) -> list[str]:
     gold_names, pred_names = {row.filename for row in gold}, {row.filename for row in predicted}
     if gold_names and pred_names and gold_names.isdisjoint(pred_names):
         notes.append(
-            f"gold and predictions share no document: gold has {excerpt(min(gold_names))}, "
-            f"predictions have {excerpt(min(pred_names))}; names are compared as they are written"
+            f"gold and predictions share no document: gold has {as_name(min(gold_names))}, "
+            f"predictions have {as_name(min(pred_names))}; names are compared as they are written"
         )
     strangers = {row.label for row in predicted} - {row.label for row in gold}
     if gold and strangers:
         notes.append(
-            f"labels that predictions have and gold never: {', '.join(sorted(strangers))}; "
+            f"labels that predictions have and gold never: {listing(sorted(strangers))}; "
             "labels are compared as they are written"
         )
     return notes

@@ -13,27 +13,73 @@ import errno
 import fcntl
 import os
 import shutil
+import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from secrets import token_hex
 from typing import IO, Any, BinaryIO, Literal, TextIO, overload
 
-from multiclin.errors import CorpusError, OutputError, Problem
+from multiclin.errors import CorpusError, MulticlinError, OutputError, Problem
+from multiclin.faults import cannot_write, system_error
+
+_NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
+"""What file systems without locks say, some network drives among them."""
+
+LARGEST = 100 << 20
+"""Bytes of a file that is read whole, and of a line: more is no text that anybody wrote."""
+
+LARGEST_TABLE = 512 << 20
+"""Bytes of a table of mentions."""
 
 
-def read_text(path: Path) -> str:
+def read_text(path: Path, largest: int = LARGEST) -> str:
     """The whole file, a byte order mark included.
 
     Raises:
-        CorpusError: The file cannot be read or is not UTF-8.
+        CorpusError: The file cannot be read, has too many bytes, or is not UTF-8.
     """
     try:
-        content = path.read_bytes()
+        with opened(path) as stream:
+            content = stream.read(largest + 1)
     except OSError as error:
         problem = Problem(path, 0, f"cannot be read: {error.strerror}")
         raise CorpusError([problem]) from error
+    if len(content) > largest:
+        raise CorpusError([Problem(path, 0, f"refused: it has more than {largest:,} bytes")])
     return decode(content, path)
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The lines of a file with their 1-based numbers, line ends included; one is in memory.
+
+    Raises:
+        CorpusError: The file cannot be read, or has too long a line.
+    """
+    try:
+        with opened(path) as stream:
+            number = 0
+            while line := stream.readline(LARGEST + 1):
+                number += 1
+                if len(line) > LARGEST:
+                    message = f"refused: a line of more than {LARGEST:,} bytes"
+                    raise CorpusError([Problem(path, number, message)])
+                yield number, line
+    except OSError as error:
+        problem = Problem(path, 0, f"cannot be read: {error.strerror}")
+        raise CorpusError([problem]) from error
+
+
+def opened(path: Path) -> BinaryIO:
+    """An ordinary file, opened: a device may never end, and a pipe not even begin.
+
+    Raises:
+        CorpusError: It is another thing.
+        OSError: It cannot be opened.
+    """
+    if path.exists() and not path.is_dir() and not path.is_file():
+        raise CorpusError([Problem(path, 0, "cannot be read: it is a pipe or a device")])
+    return path.open("rb")
 
 
 def decode(content: bytes, path: Path, *, line: int = 1) -> str:
@@ -87,10 +133,10 @@ def atomic_write(
 
 @contextmanager
 def _atomic_write(path: Path, *, binary: bool, overwrite: bool) -> Iterator[IO[Any]]:
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists already; name another output or allow overwriting")
     temporary = path.with_name(f".multiclin-{token_hex(8)}.tmp")
     try:
+        if path.exists() and not overwrite:
+            raise OutputError(f"{path} exists already; name another output or allow overwriting")
         path.parent.mkdir(parents=True, exist_ok=True)
         stream: IO[Any]
         if binary:
@@ -102,8 +148,10 @@ def _atomic_write(path: Path, *, binary: bool, overwrite: bool) -> Iterator[IO[A
             stream.flush()
             os.fsync(stream.fileno())
         temporary.replace(path)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
+    except Exception as error:
+        if failure := _failure(path, error):
+            raise failure from error
+        raise
     finally:
         with suppress(OSError):  # Renamed, or never made.
             temporary.unlink()
@@ -129,10 +177,22 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
+    except OutputError as error:  # Of a file in it, which nobody will find under that name.
+        raise OutputError(str(error).replace(str(building), str(path))) from error.__cause__
+    except Exception as error:
+        if failure := _failure(path, error):
+            raise failure from error
+        raise
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def _failure(path: Path, error: Exception) -> OutputError | None:
+    """Why `path` cannot be written, where that is why: torch and others hide it behind an error."""
+    if isinstance(error, MulticlinError):
+        return None
+    system = error if isinstance(error, OSError) else system_error(error)
+    return OutputError(cannot_write(path, system)) if system else None
 
 
 @contextmanager
@@ -149,7 +209,52 @@ def alone(path: Path) -> Iterator[None]:
         lock.parent.mkdir(parents=True, exist_ok=True)
         stream = lock.open("a")
     except OSError as error:
-        raise OutputError(f"cannot write {lock}: {error}") from error
+        raise OutputError(cannot_write(lock, error)) from error
     with stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:  # There two may make the same, and one of it stays.
+                raise OutputError(cannot_write(lock, error)) from error
         yield
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[None]:
+    """While the block runs no other process gets the folder; it is refused, not kept waiting.
+
+    The lock is that of the system on a file in the folder. It ends with its process, however that
+    ends: forked workers, which outlive a killed process by seconds, have no part in it.
+
+    Raises:
+        OutputError: Another process has the folder, or it cannot be written.
+    """
+    lock, is_new = folder / ".in-use", not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = lock.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise OutputError(cannot_write(folder, error)) from error
+    with stream:
+        try:
+            fcntl.lockf(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in {errno.EACCES, errno.EAGAIN}:
+                stream.seek(0)
+                raise OutputError(
+                    f"{folder} is being written to by another command ({stream.read().strip()}); "
+                    "wait for it, or name another folder"
+                ) from error
+            if error.errno not in _NO_LOCKS:
+                raise OutputError(cannot_write(lock, error)) from error
+        with suppress(OSError):  # A full disk will be told of where something is lost by it.
+            stream.truncate(0)
+            stream.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            stream.flush()
+        try:
+            yield
+        finally:
+            lock.unlink(missing_ok=True)
+            if is_new:
+                with suppress(OSError):  # It holds something.
+                    folder.rmdir()

@@ -29,7 +29,7 @@ _GRAMMAR = (
     "an override is key=value; quote a value that holds any of , = [ ] { } ( ) : $, once for the"
     " shell and once for Hydra: 'key=\"value\"'"
 )
-_ALLOWED = "a config may start only what EXECUTION_WHITELIST in multiclin/config.py names"
+_ALLOWED = "a config may start only what EXECUTION_WHITELIST in multiclin/targets.py names"
 
 
 def explain(error: Exception, config_dir: Path) -> ConfigError:

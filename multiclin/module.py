@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, TypeVar
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
@@ -90,10 +91,16 @@ class NerModule(pl.LightningModule):
         return emissions
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Mean loss per labelled token."""
+        """Mean loss per labelled token, weighed as the batch is in its optimizer step."""
         loss = self.tagger.loss(self(batch), self._tags(batch))
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
-        return loss
+        return loss * batch.weight
+
+    def on_validation_start(self) -> None:
+        """Let no process wait for another one: they have different numbers of batches."""
+        if isinstance(self.trainer.model, DistributedDataParallel):
+            # It would send the buffers before each batch; those of encoders are constants.
+            self.trainer.model.broadcast_buffers = False
 
     def on_validation_epoch_start(self) -> None:
         """Start an empty collection of documents."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,16 +23,24 @@ from multiclin.analysis.sources import Side, beside, read_side
 from multiclin.batch import WindowStream
 from multiclin.bundle import Model, load_model
 from multiclin.callbacks import PredictionWriter
-from multiclin.corpus import excerpt
+from multiclin.corpus import as_name
 from multiclin.corpus.texts import Texts
 from multiclin.datamodule import Loading
 from multiclin.document import Document
 from multiclin.encoder import Subwords
-from multiclin.errors import ConfigError, CorpusError, Problem
-from multiclin.files import read_text
+from multiclin.errors import ConfigError, CorpusError, OutOfMemoryError, Problem
+from multiclin.faults import first_line, is_out_of_memory
+from multiclin.files import claimed, read_text
 from multiclin.module import NerModule
 from multiclin.output import Spool
-from multiclin.running import Progress, make_trainer, quiet_other_processes
+from multiclin.processes import (
+    is_first_process,
+    processes_ended,
+    processes_watched,
+    quiet_other_processes,
+)
+from multiclin.running import Progress, make_trainer
+from multiclin.stopping import Stop, serve_on
 from multiclin.windows import Tokenized
 
 log = logging.getLogger(__name__)
@@ -48,6 +57,12 @@ def predict(config: DictConfig) -> None:
             files cannot be read it comes after everything else has been written.
     """
     quiet_other_processes()
+    with Stop(), claimed(Path(config.output)) if is_first_process() else nullcontext():
+        predict_all(config)
+
+
+def predict_all(config: DictConfig) -> None:
+    """The steps of a prediction, in the folder that it has to itself."""
     formats = [config.formats] if isinstance(config.formats, str) else config.formats
     output = Path(config.output)
     keep = config.report.documents if config.report else 0
@@ -67,9 +82,18 @@ def predict(config: DictConfig) -> None:
         world=runner.world_size,
     )
     workers = Loading(workers=config.workers).worker_processes
-    loader = DataLoader(stream, batch_size=None, num_workers=workers)
+    loader = DataLoader(stream, batch_size=None, num_workers=workers, worker_init_fn=serve_on)
     module = NerModule(model)
-    runner.predict(module, dataloaders=loader, return_predictions=False)
+    try:
+        with processes_ended(), processes_watched(runner):
+            runner.predict(module, dataloaders=loader, return_predictions=False)
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemoryError(
+            f"a batch of {config.batch_size} windows does not fit in memory ({first_line(error)}); "
+            f"say batch_size={max(1, config.batch_size // 2)}: it changes no prediction"
+        ) from error
     if runner.is_global_zero:
         log.info("%d mentions in %d documents: %s", spool.mentions, spool.documents, spool.tsv)
         if config.report:
@@ -97,7 +121,7 @@ def open_gold(config: DictConfig, texts: Texts) -> Side | None:
     if texts.files and gold.names.isdisjoint(texts.files):
         raise ConfigError(
             f"gold={config.gold} and input={config.input} share no document: "
-            f"{excerpt(min(gold.names, default=''))} and {excerpt(min(texts.files))}"
+            f"{as_name(min(gold.names, default=''))} and {as_name(min(texts.files))}"
         )
     return gold
 

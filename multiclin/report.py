@@ -11,12 +11,12 @@ from multiclin.bundle import Model
 from multiclin.ceiling import REASONS, Ceiling
 from multiclin.module import Scored
 from multiclin.scoring.official import Score
-from multiclin.tables import as_markdown, as_text, flat_rows
+from multiclin.tables import as_markdown, as_text, flat_rows, in_markdown
 
 
 def score_rows(scored: Mapping[str, Sequence[Scored]]) -> list[list[str]]:
     """Official scores per split, label and language."""
-    rows = [["split", "label", "language", "documents", "gold", "P", "R", "F1", "overlap F1"]]
+    rows = [["split", "label", "language", "documents", "gold", "P", "R", "F1", "character F1"]]
     for split, documents in scored.items():
         groups: dict[tuple[str, str], list[Scored]] = {}
         for one in documents:
@@ -63,7 +63,7 @@ def ceiling_table(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> str:
 def model_card(model: Model) -> str:
     """The bundle's README.md."""
     about = model.about
-    labels = ", ".join(model.recipe.labels)
+    labels = in_markdown(", ".join(model.recipe.labels))
     scores = [["score", "value"]]
     scores += [[name, f"{value:.4f}"] for name, value in sorted(about.get("scores", {}).items())]
     facts = [["fact", "value"], *flat_rows({k: v for k, v in about.items() if k != "scores"})]

@@ -7,22 +7,19 @@ goes through the log, so a job's log file reads like its console.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 import time
 import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 from hydra.utils import instantiate
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
-from pytorch_lightning.loggers import WandbLogger
+
+from multiclin.stopping import without_handlers
 
 log = logging.getLogger(__name__)
 
@@ -110,88 +107,6 @@ def _fleeting(bar: Tqdm) -> Tqdm:
     return bar
 
 
-def quiet_other_processes() -> None:
-    """Under DDP every process runs the whole command; only the first one speaks."""
-    if getattr(rank_zero_only, "rank", 0):
-        logging.getLogger().setLevel(logging.ERROR)
-
-
-@contextmanager
-def processes_ended() -> Iterator[None]:
-    """Afterwards the processes of a DDP job are gone: the next job of a multirun starts its own.
-
-    Lightning leaves the process group and these variables to the end of the main process.
-    """
-    names = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "LOCAL_RANK", "WORLD_SIZE")
-    before = {name: os.environ.get(name) for name in names}
-    try:
-        yield
-    finally:
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.destroy_process_group()
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            os.environ.update({name: value} if value is not None else {})
-
-
-@contextmanager
-def children_ended(trainer: pl.Trainer) -> Iterator[None]:
-    """An error in this process ends the others of its DDP job, and is not the end of it.
-
-    They may have met it too, or wait for this one for ever; and Lightning kills the main process,
-    with all that a multirun has still to do, once it sees that one of them ended in an error.
-    """
-    try:
-        yield
-    except BaseException:
-        watched = getattr(trainer.strategy.launcher, "procs", [])
-        children = list(watched)
-        watched.clear()  # In place: an empty list says to the thread that watches it: all is well.
-        for child in children:
-            child.kill()
-            child.wait()
-        raise
-
-
-def close_loggers() -> None:
-    """End the W&B run of this job, or the next job of a multirun would log into it."""
-    wandb = sys.modules.get("wandb")
-    if wandb is not None and wandb.run is not None:
-        wandb.finish()
-
-
-def make_loggers(nodes: Iterable[DictConfig]) -> list[pl.loggers.Logger]:
-    """The loggers of a config.
-
-    Args:
-        nodes: `_target_` and arguments of each. One that is `offline`, as W&B is without a key,
-            says nothing of its own.
-    """
-    loggers = []
-    for node in nodes:
-        if node.get("offline"):
-            import wandb
-
-            wandb.setup(wandb.Settings(mode="offline", silent=True))
-            log.info("W&B is offline; to upload: wandb sync %s/wandb/offline-run-*", node.save_dir)
-        loggers.append(_online_or_not(node))
-    return loggers
-
-
-def _online_or_not(node: DictConfig) -> pl.loggers.Logger:
-    """A logger; W&B's goes offline where its server cannot be had."""
-    logger: pl.loggers.Logger = instantiate(node)
-    if isinstance(logger, WandbLogger) and not node.offline:
-        import wandb
-
-        try:
-            _ = logger.experiment
-        except wandb.Error as error:
-            log.warning("W&B cannot be reached, so this run is offline: %s", error)
-            logger = instantiate(node, offline=True)
-    return logger
-
-
 def make_trainer(
     node: DictConfig,
     callbacks: list[pl.Callback],
@@ -208,13 +123,15 @@ def make_trainer(
     """
     for pattern in _NOISE:
         warnings.filterwarnings("ignore", pattern)
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     precision = arguments.pop("precision", node.precision)
     if precision == "auto":
         precision = best_precision(node.accelerator)
     trainer: pl.Trainer = instantiate(
         node, callbacks=callbacks, logger=loggers or False, precision=precision, **arguments
     )
+    without_handlers(trainer)
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     log.info(
@@ -238,13 +155,6 @@ def own_device(node: DictConfig, slot: int | None) -> dict[str, Any]:
     if slot is None or not count or node.devices != 1:
         return {}
     return {"accelerator": "gpu", "devices": [slot % count]}
-
-
-def summarise(trainer: pl.Trainer, **figures: object) -> None:
-    """Put figures of a whole run where W&B shows them beside its name."""
-    for logger in trainer.loggers:
-        if isinstance(logger, WandbLogger):
-            logger.experiment.summary.update(figures)
 
 
 def best_precision(accelerator: str) -> str:

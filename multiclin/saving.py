@@ -33,7 +33,7 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from lightning_fabric.plugins import TorchCheckpointIO
-from pytorch_lightning.callbacks import Checkpoint
+from pytorch_lightning.callbacks import Checkpoint, ModelCheckpoint
 from pytorch_lightning.trainer.states import TrainerFn
 
 from multiclin.errors import ConfigError
@@ -107,12 +107,18 @@ class Saving(Checkpoint):
         self._stepped = self._saved = trainer.global_step
         self._between, self._time = True, time.monotonic()
         self.stop.patient = True
-        self.stop.take()
 
     def on_train_batch_start(self, trainer: pl.Trainer, *_: object) -> None:
         """Put the generators back where they were, after all that is drawn in starting again."""
-        if self._generators is not None and len(self._generators) == trainer.world_size:
-            restore_generators(self._generators[trainer.global_rank])
+        if self._generators is not None:
+            if len(self._generators) == trainer.world_size:
+                restore_generators(self._generators[trainer.global_rank])
+            else:
+                log.warning(
+                    "processes were %d and are %d: the steps stay the same, dropout draws anew",
+                    len(self._generators),
+                    trainer.world_size,
+                )
         self._generators = None
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
@@ -132,10 +138,13 @@ class Saving(Checkpoint):
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         """Stop in the middle of a validation: it will be repeated.
 
-        Not on several processes: they have different numbers of batches, and stop behind it.
+        Not where gradients wait for their step, which would be lost; and not on several processes,
+        which have different numbers of batches. They stop behind it.
         """
         if in_training(trainer) and trainer.world_size == 1 and self.stop.asked is not None:
-            if self._between and self._saved < trainer.global_step:
+            if not self._between:
+                return
+            if self._saved < trainer.global_step:
                 self.save(trainer)
             self.stop.obey()
 
@@ -198,11 +207,30 @@ class Saving(Checkpoint):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
         """Take it up again."""
+        for callback in trainer.checkpoint_callbacks:
+            if isinstance(callback, ModelCheckpoint) and callback.dirpath:
+                follow(checkpoint["callbacks"].get(callback.state_key, {}), Path(callback.dirpath))
         added = checkpoint.get(KEY, {})
         self._generators = added.get("generators")
         self._last_is_damaged = Path(trainer.ckpt_path or "").name == "previous.ckpt"
         if trainer.state.fn == TrainerFn.FITTING and added.get("should_stop"):
             trainer.should_stop = True  # By early stopping, whose patience does not tell it again.
+
+
+def follow(state: dict[str, Any], folder: Path) -> None:
+    """Make the state of a `ModelCheckpoint` that of this folder, where its run was moved to.
+
+    Lightning would forget the best score so far.
+    """
+
+    def here(path: str) -> str:
+        return path and str(folder / Path(path).name)
+
+    if Path(here(state.get("best_model_path", ""))).is_file():
+        state["dirpath"] = str(folder)
+        for key in ("best_model_path", "kth_best_model_path", "last_model_path"):
+            state[key] = here(state[key])
+        state["best_k_models"] = {here(path): one for path, one in state["best_k_models"].items()}
 
 
 def in_training(trainer: pl.Trainer) -> bool:

@@ -49,6 +49,7 @@ class Data:
     discontinuous: str = MISSING
     validation: Validation = MISSING
     batch_size: int = MISSING
+    effective_batch_size: int | None = MISSING
     evaluation_batch_size: int = MISSING
     workers: int | None = MISSING
     cache: str = MISSING
@@ -109,6 +110,13 @@ class Decoding:
 
 
 @dataclass
+class Privacy:
+    """What may be said of texts where nobody looks for them."""
+
+    log_text: bool = MISSING
+
+
+@dataclass
 class Report:
     """The pages of a run."""
 
@@ -164,6 +172,7 @@ class Train:
     tagging: Tags = MISSING
     decoding: Decoding = MISSING
     report: Report | None = MISSING
+    privacy: Privacy = MISSING
     run_dir: str = MISSING
     run_name: str = MISSING
     run_group: str = MISSING
@@ -183,6 +192,7 @@ class Predict:
     overwrite: bool = MISSING
     gold: str | None = MISSING
     report: PredictionReport | None = MISSING
+    privacy: Privacy = MISSING
     batch_size: int = MISSING
     workers: int | None = MISSING
     precision: str = MISSING

@@ -9,24 +9,30 @@ once. It ends with 128 + the number of the signal, as shells count: 130, 143, 13
 On SLURM, `#SBATCH --requeue --signal=USR1@120` and `srun python train.py ... ckpt_path=auto`: two
 minutes before its end a job gets USR1, saves, and asks to be queued again.
 
-Lightning's own handlers are kept out: that of SLURM saves wherever it is called, and that of
-SIGTERM ends training and scoring with status 0. A handler that others have set, such as submitit's,
-stays.
+Lightning's own handlers are kept out (`without_handlers`): that of SLURM saves wherever it is
+called, that of SIGTERM ends training and scoring with status 0 and lets a prediction run on. A
+handler that others have set, such as submitit's, stays.
 """
 
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
 import signal
 import subprocess
+import sys
 import threading
-from typing import Any, NoReturn
+from multiprocessing.queues import Queue
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
 
 log = logging.getLogger(__name__)
 
-GRACE = 30
-"""Seconds that a worker outlives a SIGTERM, for its batches are needed until the step is done."""
+WATCH = 5
+"""Seconds after which a worker sees that its main process was killed."""
 
 
 class Stop:
@@ -53,7 +59,8 @@ class Stop:
             free = (signal.SIG_DFL, signal.default_int_handler)
             set_ = {signum: signal.getsignal(signum) for signum in known}
             self._before = {signum: one for signum, one in set_.items() if one in free}
-            self.take()
+            for signum in self._before:
+                signal.signal(signum, self._arrived)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,11 +68,6 @@ class Stop:
             signal.signal(signum, handler)
         if self.asked == signal.SIGUSR1 and self.goes_on:
             requeue()
-
-    def take(self) -> None:
-        """Take the signals, again where Lightning has put its handlers before ours."""
-        for signum in self._before:
-            signal.signal(signum, self._arrived)
 
     def obey(self) -> NoReturn:
         """End the run.
@@ -86,6 +88,11 @@ class Stop:
         if signum == signal.SIGINT and os.environ.get("LOCAL_RANK", "0") == "0":
             # Not through the log: the signal may have come while it was being written to.
             os.write(2, b"\nfinishing the step, to save it; Ctrl-C again stops at once\n")
+
+
+def without_handlers(trainer: pl.Trainer) -> None:
+    """Keep a Trainer from setting handlers of its own."""
+    trainer._signal_connector.register_signal_handlers = lambda: None  # type: ignore[method-assign]
 
 
 def requeue() -> None:
@@ -112,4 +119,29 @@ def serve_on(_: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: signal.alarm(GRACE))
+    # Python would say it and go on without the batch, which the main process then waits for.
+    Queue._on_queue_feeder_error = staticmethod(_end)  # type: ignore[attr-defined]
+    if sys.platform != "darwin":  # which has no sigtimedwait
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_with_main, daemon=True).start()
+
+
+def _end_with_main() -> NoReturn:
+    """Wait for a SIGTERM from the main process, or its death.
+
+    Only this kind of waiting tells who has sent a signal. Torch looks for a death too, but from a
+    fork server's child it would see that of the server.
+    """
+    main = multiprocessing.parent_process()
+    assert main is not None
+    while main.is_alive():
+        told = signal.sigtimedwait({signal.SIGTERM}, WATCH)
+        if told and told.si_pid == main.pid:
+            break
+    os._exit(0)
+
+
+def _end(error: Exception, _: object) -> None:
+    """End this worker, which cannot hand a batch over: its shared memory is full, as a rule."""
+    os.write(2, f"a process that makes batches cannot hand one over: {error}\n".encode())
+    os._exit(1)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,17 +23,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
-from omegaconf import DictConfig, ListConfig, OmegaConf
-from yaml import YAMLError
+from omegaconf import DictConfig
 
 from multiclin.analysis.folders import REPEATS
 from multiclin.config import command
-from multiclin.errors import ConfigError, MulticlinError
+from multiclin.errors import ConfigError, CorpusError, MulticlinError
 from multiclin.files import atomic_write
+from multiclin.privacy import asked
 from multiclin.tables import as_markdown, as_text
+from multiclin.unfinished import (
+    FAILED,
+    UNKNOWN,
+    Unfinished,
+    explained,
+    failures,
+    keep_failure,
+    never_begun,
+)
+from multiclin.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +65,7 @@ class Run:
     """
 
     folder: Path
-    config: DictConfig
+    config: Mapping[str, Any]
     choices: Mapping[str, str | None]
     overrides: Sequence[str]
     job: int
@@ -68,7 +77,7 @@ class Run:
         return [word.lstrip("+~").partition("=")[0] for word in self.overrides]
 
     def setting(self, key: str) -> str:
-        """The option of a group, or the value of a key, as text; `-` where there is none.
+        """The option of a group, or the value of a key, as written; `-` where there is none.
 
         Example:
             >>> run.setting("entity"), run.setting("optim.learning_rate"), run.setting("fold")
@@ -76,15 +85,10 @@ class Run:
         """
         if key in self.choices:
             return _as_text(self.choices[key])
-        return _as_text(OmegaConf.select(self.config, key, throw_on_resolution_failure=False))
-
-    @property
-    def again(self) -> str:
-        """The command that trains this run alone, into its folder; from its checkpoint, if any."""
-        words = [*self.overrides, f"hydra.run.dir={self.folder}"]
-        if (self.folder / "checkpoints" / "last.ckpt").is_file():
-            words.append("ckpt_path=last")
-        return f"python train.py {shlex.join(words)}"
+        value: Any = self.config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        return _as_text(value)
 
 
 def read_run(folder: Path) -> Run:
@@ -95,19 +99,19 @@ def read_run(folder: Path) -> Run:
     """
     hydras = folder / ".hydra"
     try:
-        config = OmegaConf.load(hydras / "config.yaml")
-        hydra = OmegaConf.load(hydras / "hydra.yaml").hydra
-        words = OmegaConf.load(hydras / "overrides.yaml")
+        config, hydra, words = (
+            read_yaml(hydras / f"{name}.yaml") for name in ("config", "hydra", "overrides")
+        )
         path = folder / "metrics.json"
         metrics = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    except FileNotFoundError as error:
-        raise ConfigError(f"{folder} is not the folder of a run: no {error.filename}") from error
-    except (OSError, ValueError, YAMLError) as error:
+        about = hydra["hydra"]
+        choices, job = about["runtime"]["choices"], about["job"]["num"]
+        job = job if isinstance(job, int) else 0
+        return Run(folder, dict(config), dict(choices), list(map(str, words)), job, metrics)
+    except CorpusError as error:
+        raise ConfigError(f"{folder} is not the folder of a run: {error}") from error
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ConfigError(f"{folder}: cannot read its config or its scores: {error}") from error
-    assert isinstance(config, DictConfig)
-    overrides: Any = OmegaConf.to_container(words, resolve=False)
-    job = OmegaConf.select(hydra, "job.num") or 0
-    return Run(folder, config, hydra.runtime.choices, overrides, job, metrics)
 
 
 def find_runs(folder: Path) -> list[Run]:
@@ -183,56 +187,90 @@ def mean(values: Sequence[float]) -> str:
 
 
 class Summary(Callback):
-    """Tells of the jobs of a sweep of trainings: one that fails at once, the scores at the end.
+    """Tells of the jobs of a sweep of trainings: a failure at once, all scores at the end.
 
     Hydra calls it (`hydra.callbacks` in conf/train.yaml). In a search and in a single run it says
     nothing.
     """
 
+    def on_job_start(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
+        """Forget how an earlier try in this folder ended."""
+        if _is_sweep(config):
+            (Path(config.hydra.runtime.output_dir) / FAILED).unlink(missing_ok=True)
+
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:  # noqa: ANN401
         """Say that a job has failed: its sweep goes on, and Hydra tells of the first one alone."""
         error = job_return._return_value  # The property would raise it, and print a line.
-        if _is_sweep(config) and job_return.status is JobStatus.FAILED:
-            if isinstance(error, MulticlinError):
-                log.error("error: %s", error)
-            elif isinstance(error, Exception):
-                log.error("failed: %s: %s", type(error).__name__, error)
+        if _is_sweep(config) and isinstance(error, BaseException):
+            reason = explained(error, quoted=asked(config))
+            if isinstance(error, Exception):
+                what = "error" if isinstance(error, MulticlinError) else "failed"
+                log.error("%s: %s", what, reason)
+            words = config.hydra.overrides.task
+            keep_failure(Path(config.hydra.runtime.output_dir), words, reason)
 
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:  # noqa: ANN401
         """Print the scores of all runs in the sweep's folder, and write them there."""
         if _is_sweep(config):
             try:
-                publish(Path(config.hydra.sweep.dir), command())
+                publish(config, command())
             except MulticlinError as error:  # Hydra would make a warning of it.
                 log.warning("no table of the scores: %s", error)
 
 
-def publish(folder: Path, made_by: str) -> None:
-    """Print the scores of all runs below a folder, and write them there as `summary.md`.
+def publish(config: DictConfig, made_by: str) -> None:
+    """Print the scores of all runs in a sweep's folder, and write them there as `summary.md`.
 
     Args:
-        folder: Of the sweep.
+        config: Of the sweep.
         made_by: The command that trained the last of them.
 
     Raises:
         ConfigError: The files of a run are broken.
         OutputError: The table cannot be written.
     """
-    runs = find_runs(folder)
-    if not runs:
+    folder = Path(config.hydra.sweep.dir)
+    runs, failed = find_runs(folder), failures(folder)
+    if not runs and not failed:
         return
-    table, unfinished = _table(runs), [run for run in runs if not run.metrics]
+    unfinished = _unfinished(config, runs, failed)
+    finished = [run for run in runs if run.metrics]
+    table = _table(runs)
     with atomic_write(folder / SUMMARY, overwrite=True) as stream:
         stream.write(f"# {folder}\n\nThe last command:\n\n    {made_by}\n\n")
         stream.write(f"{as_markdown(table)}\n")
         if unfinished:
             stream.write("\nNot finished, with the command of each:\n\n")
-            stream.writelines(f"- {run.folder}\n\n      {run.again}\n\n" for run in unfinished)
-    if len(unfinished) < len(runs):
+            stream.writelines(
+                f"- {one.folder}: {one.reason}\n\n      {one.again}\n\n" for one in unfinished
+            )
+        if _are_folds(finished):
+            stream.write(f"\nAll folds as one evaluation:\n\n    multiclin report {folder}\n")
+    if finished:
         log.info("scores of all runs in %s (%s)\n%s", folder, SUMMARY, as_text(table))
     if unfinished:
-        listed = "\n".join(str(run.folder) for run in unfinished)
+        listed = "\n".join(f"{one.folder}: {one.reason}" for one in unfinished)
         log.warning("not finished (%s has the command of each)\n%s", folder / SUMMARY, listed)
+
+
+def _are_folds(runs: Sequence[Run]) -> bool:
+    """Whether runs differ in nothing but their fold."""
+    folds = {run.setting("fold") for run in runs}
+    return 1 < len(folds) == len(runs) and not differing(runs)
+
+
+def _unfinished(
+    config: DictConfig, runs: Sequence[Run], failed: Sequence[Unfinished]
+) -> list[Unfinished]:
+    """All jobs without scores: first those that began."""
+    known = {one.folder: one for one in failed}
+    begun = {
+        run.folder: Unfinished(run.folder, run.overrides, UNKNOWN)
+        for run in runs
+        if not run.metrics
+    }
+    asked = [*(list(run.overrides) for run in runs), *(list(one.words) for one in failed)]
+    return [*(begun | known).values(), *never_begun(config, asked)]
 
 
 def _is_sweep(config: DictConfig) -> bool:
@@ -249,7 +287,7 @@ def _headings(keys: Sequence[str]) -> list[str]:
 def _as_text(value: object) -> str:
     if value is None:
         return "-"
-    if isinstance(value, ListConfig):
+    if isinstance(value, list):
         return ",".join(map(_as_text, value))
     if isinstance(value, float):
         return f"{value:g}"

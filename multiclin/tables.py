@@ -3,6 +3,9 @@
 A table is rows of cells, already formatted; numbers stand on the right. A column holds numbers if
 all of its cells below the heading are numbers, or empty, or a dash; a range (`0.43 to 0.49`) is one
 too, and so is a bound (`< 0.0001`).
+
+Cells are names of strangers' files, labels and documents too: none of them becomes a command of the
+terminal, markup, or another cell.
 """
 
 from __future__ import annotations
@@ -36,6 +39,37 @@ _SIGN = re.compile(r"(?<!\w)-(?=\d)")
 """A minus, not the one in an exponent."""
 
 
+_UNSEEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_MARKDOWN = re.compile(r"[\\`*\[\]|]|<(?=[A-Za-z/!?])|&(?=[#\w])|(?<!\w)_|_(?!\w)")
+
+
+def visible(text: str) -> str:
+    r"""The text with its control characters spelt out, TAB and line feed left as they are.
+
+    They could move the cursor, colour what follows, or write it from right to left.
+
+    Example:
+        >>> print(visible("DIS\x1b[2JEASE"))
+        DIS\x1b[2JEASE
+    """
+    return _UNSEEN.sub(lambda char: ascii(char[0])[1:-1], text)
+
+
+def on_one_line(text: str) -> str:
+    """As `visible`, and TABs and line feeds are spaces."""
+    return visible(text).replace("\n", " ").replace("\t", " ")
+
+
+def in_markdown(text: str) -> str:
+    r"""The text on one line, of which nothing is markup.
+
+    Example:
+        >>> print(in_markdown("a|b <i>"))
+        a\|b \<i>
+    """
+    return _MARKDOWN.sub(r"\\\g<0>", on_one_line(text))
+
+
 def numeric_columns(table: Table) -> list[bool]:
     """For each column, whether it holds numbers; one of empty cells does not."""
     columns = zip(*table[1:], strict=True) if len(table) > 1 else [()] * len(table[0])
@@ -51,6 +85,7 @@ def as_text(table: Table) -> str:
         test   1,519
         train    546
     """
+    table = [list(map(on_one_line, row)) for row in table]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     numeric = numeric_columns(table)
     return "\n".join(
@@ -66,7 +101,8 @@ def as_markdown(table: Table) -> str:
     """A table for a README."""
     head, *body = table
     rule = ["--:" if right else ":--" for right in numeric_columns(table)]
-    return "\n".join("| " + " | ".join(row) + " |" for row in [head, rule, *body])
+    rows = [rule if row is rule else list(map(in_markdown, row)) for row in [head, rule, *body]]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
 
 
 def as_latex(table: Table) -> str:
@@ -82,6 +118,7 @@ def as_latex(table: Table) -> str:
         \bottomrule
         \end{tabular}
     """
+    table = [list(map(on_one_line, row)) for row in table]
     numeric = numeric_columns(table)
     rows = [
         " & ".join(

@@ -11,19 +11,16 @@ from __future__ import annotations
 
 import gc
 import logging
-import os
 import platform
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 import torch
-from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
@@ -33,25 +30,36 @@ from multiclin.analysis.runs import save, save_lexicon
 from multiclin.assembly import make_module, open_corpus, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
-from multiclin.continuing import find_checkpoint, keep_config, nothing_to_do, run_folder
+from multiclin.continuing import (
+    check_corpus,
+    check_folder,
+    find_checkpoint,
+    keep_config,
+    run_folder,
+    stop_explained,
+)
 from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import NerDataModule
-from multiclin.errors import OutOfMemoryError
-from multiclin.files import read_text
+from multiclin.faults import is_out_of_memory
+from multiclin.files import claimed, read_text
 from multiclin.module import NerModule, Scored
 from multiclin.output import write_json, write_predictions
-from multiclin.report import ceiling_table, model_card, score_table
-from multiclin.running import (
-    children_ended,
-    close_loggers,
-    make_loggers,
-    make_trainer,
-    own_device,
+from multiclin.processes import (
+    is_first_process,
     processes_ended,
+    processes_watched,
     quiet_other_processes,
 )
+from multiclin.repeating import nothing_to_do
+from multiclin.report import ceiling_table, model_card, score_table
+from multiclin.running import (
+    make_trainer,
+    own_device,
+)
 from multiclin.saving import Saving
+from multiclin.steps import Step, shrink
 from multiclin.stopping import Stop
+from multiclin.tracking import make_loggers
 
 if TYPE_CHECKING:
     from multiclin.hpo.pruning import Pruning
@@ -77,8 +85,12 @@ def train(config: DictConfig) -> float | None:
         with processes_ended(), Stop(goes_on) as stop:
             try:
                 return train_once(config, stop)
-            except torch.OutOfMemoryError as error:
-                shrink(config, error)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                log.warning("%s", shrink(config, error))
+                # Of this try.
+                shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)
         # Outside the handler: the exception held on to all that was in memory.
         gc.collect()
         torch.cuda.empty_cache()
@@ -88,14 +100,22 @@ def train_once(config: DictConfig, stop: Stop) -> float | None:
     """Train with the batch as it is configured, unless a signal asks it to stop."""
     resumed = find_checkpoint(config)
     folder = run_folder(config, resumed)
-    keep_config(config, folder)
-    config.run_dir = str(folder)
-    config.ckpt_path = str(resumed) if resumed else None
+    with claimed(folder) if is_first_process() else nullcontext():
+        check_folder(config, folder)
+        keep_config(config, folder)
+        config.run_dir = str(folder)
+        config.ckpt_path = str(resumed) if resumed else None
+        return fit_and_score(config, stop)
+
+
+def fit_and_score(config: DictConfig, stop: Stop) -> float | None:
+    """The steps of a training, in the folder that it has to itself."""
     pl.seed_everything(config.seed, workers=True, verbose=False)
     search = trial_of(config)
     if config.report and config.report.native:
         read_text(Path(config.report.native))  # Told now if it is not there.
     corpus = open_corpus(config)
+    check_corpus(config, corpus.digest)
     data = open_data(config, corpus)
     if search:
         search.begin(corpus.digest, config.data.batch_size)
@@ -111,7 +131,7 @@ def train_once(config: DictConfig, stop: Stop) -> float | None:
     save_split(Path(config.run_dir) / "split.json", data.headers())
     trainer = trainer_of(config, search, stop, validated=bool(data.split["validation"]))
     told = search.told(trainer) if search else nullcontext()
-    with stop_explained(config, stop), told, children_ended(trainer):
+    with stop_explained(config, stop), told, processes_watched(trainer):
         trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         if search:
             search.check()
@@ -129,33 +149,6 @@ def trial_of(config: DictConfig) -> Pruning | None:
     from multiclin.hpo.pruning import Pruning  # Optuna, which other runs do not need.
 
     return Pruning.of(config.hpo)
-
-
-def shrink(config: DictConfig, error: torch.OutOfMemoryError) -> None:
-    """Halve the batch and accumulate twice as many: the same optimizer step in less memory.
-
-    Raises:
-        OutOfMemoryError: The batch cannot be halved, or the run cannot begin anew.
-    """
-    size, accumulated = config.data.batch_size, config.trainer.accumulate_grad_batches
-    text = f"a batch of {size} windows does not fit in memory ({str(error).splitlines()[0]})"
-    alone = int(os.environ.get("WORLD_SIZE", "1")) == 1
-    if size % 2 or not alone or config.ckpt_path is not None:
-        halved = (
-            f"data.batch_size={size // 2} trainer.accumulate_grad_batches={2 * accumulated} is the "
-            "same step in less memory; "
-        )
-        raise OutOfMemoryError(
-            f"{text}\nhint: {'' if size % 2 else halved}a smaller window.size or a smaller encoder "
-            "needs less"
-        ) from error
-    config.data.batch_size = size // 2
-    config.data.evaluation_batch_size = max(1, config.data.evaluation_batch_size // 2)
-    config.trainer.accumulate_grad_batches = 2 * accumulated
-    shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)  # Of this try.
-    log.warning(
-        "%s: beginning anew with %d, accumulated %d times", text, size // 2, 2 * accumulated
-    )
 
 
 def trainer_of(
@@ -179,14 +172,9 @@ def trainer_of(
         saving.stop = stop
     loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
     trainer = make_trainer(config.trainer, callbacks, loggers, **changes)
-    size, accumulated = config.data.batch_size, trainer.accumulate_grad_batches
-    log.info(
-        "an optimizer step is %d windows: %d a batch, processes: %d, batches accumulated: %d",
-        size * trainer.world_size * accumulated,
-        size,
-        trainer.world_size,
-        accumulated,
-    )
+    step = Step.of(config, trainer.world_size)
+    trainer.accumulate_grad_batches = step.accumulated
+    log.info("%s", step)
     for logger in trainer.loggers:
         logger.log_hyperparams(shown(config))
     return trainer
@@ -200,26 +188,6 @@ def shown(config: DictConfig) -> dict[str, Any]:
 
         plain["hpo"]["storage"] = without_password(plain["hpo"]["storage"])
     return plain
-
-
-def is_sweep() -> bool:
-    """Whether this run is one of several that one command makes."""
-    return HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
-
-
-@contextmanager
-def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
-    """Where a signal stopped the run say how to go on; in the end close the loggers."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        if config.hpo is None and not is_sweep():  # A search or sweep says itself how to go on.
-            place = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
-            more = "" if stop.goes_on else f" and {place}"
-            log.warning("stopped; go on with the same command%s", more)
-        raise
-    finally:
-        close_loggers()
 
 
 def finish(
@@ -252,11 +220,18 @@ def finish(
             path = folder / "predictions" / f"{split}.tsv"
             write_predictions([one.predicted for one in documents], path)
         write_json(metrics, folder / "metrics.json")
+        if changes := data.corpus.changes():
+            log.warning(
+                "data.root=%s has changed since the run began: %s; weights and scores are those of "
+                "the corpus as it was then, whose digest model/multiclin.json has",
+                *(config.data.root, changes),
+            )
         about = provenance(config, data, metrics)
+        about["data"]["changed"] = bool(changes)
         module.model.about.update(about)
         keep(folder, data, scored)
-        save_bundle(module.model, folder / "model", model_card(module.model))  # It is finished.
         (folder / "checkpoints" / "previous.ckpt").unlink(missing_ok=True)
+        save_bundle(module.model, folder / "model", model_card(module.model))  # It is finished.
         if config.report is not None:
             from multiclin.analysis.report import report_run  # pandas: not before it is needed.
 
@@ -289,6 +264,7 @@ def provenance(
     config: DictConfig, data: NerDataModule, metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What the bundle says of where it comes from."""
+    step = Step.of(config)  # As on one process: how many there were changes no result.
     packages = ("torch", "transformers", "tokenizers", "pytorch-lightning")
     return {
         "entity": config.entity.name,
@@ -301,8 +277,9 @@ def provenance(
         "training": {
             "seed": config.seed,
             "epochs": config.trainer.max_epochs,
-            "batch_size": config.data.batch_size,
-            "accumulation": config.trainer.accumulate_grad_batches,
+            "batch_size": step.batch,
+            "accumulation": step.accumulated,
+            "effective_batch_size": step.windows,
             "learning_rate": config.optim.learning_rate,
             "weight_decay": config.optim.weight_decay,
             "warmup_ratio": config.optim.warmup_ratio,

@@ -56,10 +56,10 @@ class Window(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """A window of a document that is being collected.
+    """A window and its document.
 
     Attributes:
-        document: The document's number in the stream.
+        document: The document's number in the stream, in training in the store.
         window: Its tokens.
     """
 

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,19 +18,21 @@ from multiclin.batch import (
     Collate,
     LengthGroupedBatches,
     Piece,
+    Share,
     TrainingWindows,
     WindowStream,
 )
 from multiclin.store import Store
 from multiclin.tagging import SCHEMES, Tagging
-from multiclin.windows import IGNORED, Tokenized, Window, Windowing
+from multiclin.windows import IGNORED, Placed, Tokenized, Window, Windowing
 from tests import toys
 
 # Collate
 
 
 def piece(*ids: int, tags: list[list[int]] | None = None) -> Piece:
-    return np.array(ids, dtype=np.int32), None if tags is None else np.array(tags, dtype=np.int8)
+    gold = None if tags is None else np.array(tags, dtype=np.int8)
+    return Piece(np.array(ids, dtype=np.int32), gold, Placed(0, Window(0, len(ids))))
 
 
 def test_rows_are_padded_on_the_right_with_special_tokens_around() -> None:
@@ -99,12 +101,31 @@ def test_training_windows_are_those_of_the_chosen_documents(store: Store) -> Non
     ]
     assert len(windows) == len(cut) > 4
     for row, (number, window) in enumerate(cut):
-        ids, tags = windows[row]
+        ids, tags, placed = windows[row]
         expected = store.tokens(number, window)
         assert tags is not None
         assert ids.tolist() == expected[0].tolist()
         assert tags.tolist() == expected[1].tolist()
         assert windows.lengths[row] == len(ids)
+        assert placed == (number, window)
+
+
+@pytest.mark.parametrize(
+    ("rows", "shares", "expected"),
+    [([4, 1], 1, 1), ([4], 2, 24 / 25), ([1], 2, 26 / 25), ([1], 5, 65 / 25), ([], 5, 0)],
+)
+def test_a_share_weighs_what_it_has_of_the_labels_of_the_step(
+    store: Store, rows: list[int], shares: int, expected: float
+) -> None:
+    """Two whole documents, of 12 and 13 tokens that are not white space."""
+    windows = TrainingWindows(store, range(7), Windowing(size=512, overlap=0, specials=2))
+    drawn = windows.__getitems__(Share(rows, [4, 1], shares))
+    batch = Collate(toys.metaspace()).share(drawn)
+    assert batch.weight == expected
+    shown = rows or [4]  # A process without a window computes one that counts nothing.
+    assert [piece.ids.tolist() for piece in drawn[0]] == [
+        windows[row].ids.tolist() for row in shown
+    ]
 
 
 def test_no_documents_no_windows(store: Store) -> None:
@@ -121,42 +142,47 @@ def test_batches_of_an_epoch_counted_by_hand() -> None:
 
 @given(
     windows=st.integers(0, 900),
-    size=st.integers(1, 5),
-    world=st.integers(1, 3),
-    seed=st.integers(0, 2**32 - 1),
+    size=st.integers(1, 9),
+    world=st.integers(1, 4),
+    accumulated=st.integers(1, 3),
     epoch=st.integers(0, 9),
 )
-@example(windows=33, size=2, world=2, seed=0, epoch=0)  # One more than a pool.
-def test_every_window_once_per_epoch_over_all_processes(
-    windows: int, size: int, world: int, seed: int, epoch: int
+@example(windows=33, size=4, world=2, accumulated=1, epoch=0)  # One more than a pool.
+@example(windows=5, size=1, world=2, accumulated=2, epoch=0)  # Three of four shares are empty.
+def test_steps_are_the_same_however_they_are_shared_out(
+    windows: int, size: int, world: int, accumulated: int, epoch: int
 ) -> None:
-    lengths = np.random.default_rng(seed).integers(1, 511, windows)
-    samplers = [
-        LengthGroupedBatches(lengths, size, seed=seed, rank=rank, world=world)
-        for rank in range(world)
-    ]
-    for sampler in samplers:
+    lengths = np.random.default_rng(windows).integers(1, 511, windows)
+
+    def shares(**place: int) -> list[Share]:
+        sampler = LengthGroupedBatches(lengths, size, seed=1, **place)
         sampler.set_epoch(epoch)
-    ranks = [list(sampler) for sampler in samplers]
-    steps = math.ceil(windows / (size * world))
-    assert [len(batches) for batches in ranks] == [steps] * world
-    assert [len(sampler) for sampler in samplers] == [steps] * world
-    assert all(1 <= len(batch) <= size for batches in ranks for batch in batches)
-    seen = sorted(row for batches in ranks for batch in batches for row in batch)
-    if size > 1 and windows >= world:
-        assert seen == list(range(windows))
-    # Where there are too few for all, one stands in for those that are missing: still none is lost.
-    assert sorted(set(seen)) == list(range(windows))
-    assert len(seen) < windows + world
+        drawn = list(sampler)
+        assert len(drawn) == len(sampler)
+        return drawn
+
+    alone = shares()
+    assert len(alone) == math.ceil(windows / size)
+    assert sorted(row for step in alone for row in step) == list(range(windows))
+    ranks = [shares(rank=rank, world=world, accumulated=accumulated) for rank in range(world)]
+    for number, step in enumerate(alone):
+        batches = slice(number * accumulated, (number + 1) * accumulated)
+        of_it = [share for drawn in ranks for share in drawn[batches]]
+        assert len(of_it) == world * accumulated
+        assert {share.shares for share in of_it} == {len(of_it)}
+        assert sorted(row for share in of_it for row in share) == sorted(step)
+        assert all(share.step == step.step == list(step) for share in of_it)
+        assert max(map(len, of_it)) == math.ceil(math.ceil(len(step) / accumulated) / world)
+    assert {len(drawn) for drawn in ranks} == {len(alone) * accumulated}
 
 
-def test_a_process_left_without_a_window_repeats_one() -> None:
-    """Five windows one by one on two processes: the third step has a single one."""
-    ranks = [
-        list(LengthGroupedBatches(np.full(5, 9), 1, seed=0, rank=rank, world=2)) for rank in (0, 1)
-    ]
-    assert [len(batches) for batches in ranks] == [3, 3]
-    assert sum(a == b for a, b in zip(*ranks, strict=True)) == 1
+def test_accumulated_batches_are_of_like_length() -> None:
+    """Seven windows, two batches, two processes: 4 and 3 neighbours in length, dealt out."""
+    first, second = (
+        list(LengthGroupedBatches(np.arange(7), 7, seed=0, rank=rank, world=2, accumulated=2))
+        for rank in (0, 1)
+    )
+    assert (first, second) == ([[0, 2], [4, 6]], [[1, 3], [5]])
 
 
 def test_order_depends_on_seed_and_epoch_only() -> None:
@@ -184,7 +210,7 @@ def test_windows_of_a_batch_are_of_like_length() -> None:
     batches = list(LengthGroupedBatches(lengths, 10, seed=0))
     random = np.arange(640).reshape(64, 10).tolist()
 
-    def padding(chosen: list[list[int]]) -> int:
+    def padding(chosen: Sequence[list[int]]) -> int:
         return sum(int((lengths[rows].max() - lengths[rows]).sum()) for rows in chosen)
 
     # Sorted in pools of 80 windows, a batch spans about an eighth of the lengths.

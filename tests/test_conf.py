@@ -16,12 +16,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from yaml import safe_load
 
-from multiclin.config import CONF_DIR, EXECUTION_WHITELIST, register
+from multiclin.config import CONF_DIR, register
 from multiclin.corpus.formats import FORMATS, Parts
 from multiclin.errors import ConfigError
 from multiclin.mistakes import settings
 from multiclin.schema import labels_by_entity
 from multiclin.sweeps import Summary
+from multiclin.targets import EXECUTION_WHITELIST
 
 COMMANDS = {
     "train": ["data.root=corpus"],

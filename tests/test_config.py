@@ -12,7 +12,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.config import CONF_DIR, run, wandb_offline
-from multiclin.errors import ConfigError, CorpusError
+from multiclin.errors import ConfigError, CorpusError, OutputError
 
 TRAIN = """
 defaults:
@@ -220,7 +220,8 @@ def test_a_broken_file_is_a_mistake(run_toy: Run, tmp_path: Path) -> None:
 
 def test_an_output_folder_that_cannot_be_made_is_a_mistake(run_toy: Run, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
-    assert "file/run" in mistake(run_toy, "data.root=here", "hydra.run.dir=file/run")
+    with pytest.raises(OutputError, match="cannot write file/run: Not a directory; a file stands"):
+        run_toy("data.root=here", "hydra.run.dir=file/run")
 
 
 def test_a_mistake_found_by_the_task_is_passed_on(
@@ -232,6 +233,30 @@ def test_a_mistake_found_by_the_task_is_passed_on(
     with pytest.raises(CorpusError, match=r"a\.ann:3"):
         run_toy("data.root=here", task=task)
     assert capsys.readouterr().err == ""  # Hydra adds nothing of its own.
+
+
+def test_a_refused_command_leaves_no_folder(run_toy: Run, tmp_path: Path) -> None:
+    def refuse(config: DictConfig) -> None:
+        raise CorpusError("bad")
+
+    def refuse_late(config: DictConfig) -> None:
+        Path("run/kept.txt").touch()
+        raise CorpusError("bad")
+
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", task=refuse)
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", "hydra.run.dir=.", task=refuse)
+    assert tmp_path.is_dir()
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", task=refuse_late)
+    assert (tmp_path / "run" / ".hydra" / "config.yaml").is_file()
+    (tmp_path / "run" / "kept.txt").unlink()
+    (tmp_path / "run" / "train.log").write_text("said\n")
+    with pytest.raises(CorpusError):
+        run_toy("data.root=x", task=refuse)
+    assert (tmp_path / "run" / "train.log").is_file()
 
 
 def test_a_bug_stays_what_it_is(run_toy: Run) -> None:
@@ -247,14 +272,14 @@ def build_widget(config: DictConfig) -> None:
 
 
 def test_an_argument_that_a_target_does_not_take_is_a_mistake(run_toy: Run) -> None:
-    widget = "+widget={_target_: multiclin.document.Span, start: 0, end: 3, colour: red}"
+    widget = "+widget={_target_: multiclin.saving.Saving, folder: x, colour: red}"
     with pytest.raises(ConfigError, match=r"^widget: .* unexpected keyword argument 'colour'"):
         run_toy("data.root=here", widget, task=build_widget)
 
 
 def test_a_target_that_finds_a_mistake_says_it_itself(run_toy: Run) -> None:
-    widget = "+widget={_target_: multiclin.document.Span, start: 3, end: 0, label: X}"
-    with pytest.raises(CorpusError):
+    widget = "+widget={_target_: multiclin.saving.Saving, folder: x, every_minutes: 0}"
+    with pytest.raises(ConfigError, match=r"^callbacks\.last\.every_minutes=0"):
         run_toy("data.root=here", widget, task=build_widget)
 
 
@@ -265,6 +290,10 @@ def test_a_target_that_finds_a_mistake_says_it_itself(run_toy: Run) -> None:
         "builtins.print",
         "torch.hub.load",
         "multiclin.corpus.sample.rmtree",  # in our namespace, but not ours
+        "multiclin.cli.main",  # ours, but no part of a training
+        "pytorch_lightning.callbacks.ModelCheckpoint.load_state_dict",
+        # Reads pickles; the families of names that stood here once held it.
+        "lightning_fabric.plugins.io.torch_io.TorchCheckpointIO.load_checkpoint",
     ],
 )
 def test_a_config_starts_nothing_outside_the_whitelist(run_toy: Run, target: str) -> None:
@@ -295,6 +324,7 @@ def test_configs_lie_in_the_checkout() -> None:
         ({"WANDB_API_KEY": "k", "WANDB_MODE": "offline"}, "", True),
         ({"WANDB_MODE": "online"}, "", False),
         ({}, "machine api.wandb.ai login user password k", False),
+        ({}, "machine api.forge.coreweave.com login user password k", False),
         ({}, "machine example.org login user password k", True),
         (
             {"WANDB_BASE_URL": "https://wandb.clinic.example"},

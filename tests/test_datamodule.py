@@ -15,6 +15,7 @@ import torch
 from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, vocabulary
+from multiclin.document import Document
 from multiclin.errors import CheckpointError, CorpusError
 from multiclin.splitting import Splitting
 from multiclin.store import Store
@@ -37,7 +38,7 @@ def opened(root: Path, cache: Path, splitting: Splitting | None = None) -> NerDa
         Corpus(root, LABELS),
         toy_model(),
         splitting or Splitting(share=0.2),
-        Loading(batch_size=2, evaluation_batch_size=3, workers=0),
+        Loading(step_size=2, evaluation_batch_size=3, workers=0),
         cache,
     )
     data.prepare_data()
@@ -68,6 +69,22 @@ def test_documents_are_tokenised_once(root: Path, tmp_path: Path) -> None:
     assert store.stat().st_mtime_ns == stamp
 
 
+def test_nothing_is_kept_of_a_corpus_that_changes_while_it_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    toy_set(tmp_path)
+    read = Corpus.documents
+
+    def documents(corpus: Corpus) -> Iterator[tuple[str, Document]]:
+        yield from read(corpus)
+        next(tmp_path.rglob("*.ann")).unlink()
+
+    monkeypatch.setattr(Corpus, "documents", documents)
+    with pytest.raises(CorpusError, match="has changed while it was read"):
+        opened(tmp_path, tmp_path / "cache")
+    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".lock"]
+
+
 def test_another_scheme_or_rule_is_another_store(root: Path, tmp_path: Path) -> None:
     folders = set()
     for changes in ({}, {"scheme": "bioes"}, {"overlaps": "first"}, {"labels": ("X",)}):
@@ -95,9 +112,8 @@ def test_every_training_window_comes_once_an_epoch_in_another_order(data: NerDat
 
 ORDER = {
     "seed": 13,
-    "data.batch_size": 2,
-    "trainer.accumulate_grad_batches": 1,
-    "processes": 1,
+    "data.effective_batch_size": 2,
+    "batches accumulated": 1,
     "training windows": 5,
 }
 
@@ -139,9 +155,9 @@ def test_a_run_stopped_in_mid_epoch_has_the_rest_of_it_left(
 
 
 def test_a_position_belongs_to_an_order(resumed: Callable[..., NerDataModule]) -> None:
-    message = "data.batch_size was 4 and is 2, training windows was 7 and is 5; say the same"
+    message = "effective_batch_size was 4 and is 2, training windows was 7 and is 5; say the same"
     with pytest.raises(CheckpointError, match=message):
-        resumed(1, 2, **{"data.batch_size": 4, "training windows": 7}).train_dataloader()
+        resumed(1, 2, **{"data.effective_batch_size": 4, "training windows": 7}).train_dataloader()
 
 
 def test_loaders_leave_the_generator_of_dropout_alone(data: NerDataModule) -> None:

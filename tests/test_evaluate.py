@@ -91,6 +91,19 @@ def test_labels_are_compared_as_written_and_a_note_tells(tmp_path: Path) -> None
     assert "labels that predictions have and gold never: disease" in report["notes"][0]
 
 
+def test_texts_in_the_column_of_labels_are_not_printed_whole(tmp_path: Path) -> None:
+    text = "palabras de un paciente " * 9
+    gold = write_tsv(tmp_path / "g.tsv", [("a", "DISEASE", 0, 4)])
+    pred = write_tsv(tmp_path / "p.tsv", [("a", f"{text}{n}", 0, 4) for n in range(99)])
+    (note,) = evaluate(gold, pred)["notes"]
+    assert "palabras de un paciente palabras de un p..., " in note
+    assert "... (79 more)" in note
+    assert len(note) < 1100
+    with pytest.raises(ConfigError, match="nearest is") as caught:
+        evaluate(gold, pred, entity="x")
+    assert len(str(caught.value)) < 1200
+
+
 def test_an_unknown_entity_is_answered_by_the_nearest(tmp_path: Path) -> None:
     gold = write_tsv(tmp_path / "g.tsv", GOLD)
     with pytest.raises(ConfigError, match=r"entity=diseas: .*DISEASE, SYMPTOM.*nearest is DISEASE"):

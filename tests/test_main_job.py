@@ -369,29 +369,21 @@ def test_a_mistake_is_one_message(mistakes: dict[str, Done], name: str, words: s
 
 # Stopping and going on
 
-THREE_EPOCHS = ["entity=symptom", "trainer.max_epochs=3", "logger=csv"]
 
-
-@pytest.fixture(scope="module")
-def interrupted(work: Work) -> tuple[int, str]:
-    """Status and messages of a training that gets Ctrl-C in its second of three epochs."""
-    messages = ""
-    with work.start(*work.training("stopped", *THREE_EPOCHS)) as process:
+def test_ctrl_c_saves_and_says_how_to_go_on(work: Work) -> None:
+    """In the second of three epochs; tests/test_resume.py goes on."""
+    folder, messages = work.folder / "stopped", ""
+    training = work.training("stopped", "entity=symptom", "trainer.max_epochs=3", "logger=csv")
+    with work.start(*training) as process:
         assert process.stderr is not None
         for line in process.stderr:
             messages += line
             if line.startswith("epoch 1 of 3"):
-                while not (work.folder / "stopped" / "checkpoints" / "last.ckpt").exists():
+                while not (folder / "checkpoints" / "last.ckpt").exists():
                     time.sleep(0.01)
                 time.sleep(0.1)
                 process.send_signal(signal.SIGINT)
-    return process.returncode, messages
-
-
-def test_ctrl_c_saves_and_says_how_to_go_on(work: Work, interrupted: tuple[int, str]) -> None:
-    status, messages = interrupted
-    folder = work.folder / "stopped"
-    assert status == 130
+    assert process.returncode == 130
     assert "Traceback" not in messages
     assert messages.splitlines()[-2:] == [
         f"stopped; go on with the same command and hydra.run.dir='{folder}' ckpt_path=last",
@@ -399,34 +391,6 @@ def test_ctrl_c_saves_and_says_how_to_go_on(work: Work, interrupted: tuple[int, 
     ]
     assert (folder / "checkpoints" / "last.ckpt").is_file()
     assert not (folder / "model").exists()
-
-
-@pytest.fixture(scope="module")
-def resumed(work: Work, interrupted: tuple[int, str]) -> Done:
-    """What the same command says when it goes on."""
-    assert interrupted
-    return succeeded(work.run(*work.training("stopped", *THREE_EPOCHS, "ckpt_path=last")))
-
-
-def test_an_interrupted_run_goes_on_to_its_end(work: Work, resumed: Done) -> None:
-    folder = work.folder / "stopped"
-    assert "epoch 1 of 3" not in resumed.stderr
-    assert "epoch 3 of 3" in resumed.stderr
-    assert "site-packages" not in resumed.stderr
-    assert {"metrics.json", "model/model.safetensors", "predictions/test.tsv"} <= files(folder)
-    # The record of the first session stays beside that of the second.
-    assert {"csv/version_0/metrics.csv", "csv/version_1/metrics.csv"} <= files(folder)
-
-
-@pytest.mark.usefixtures("resumed")
-def test_a_run_stopped_while_it_was_scored_is_completed(work: Work) -> None:
-    folder = work.folder / "stopped"
-    expected = (folder / "metrics.json").read_bytes()
-    shutil.rmtree(folder / "model")
-    (folder / "metrics.json").unlink()
-    succeeded(work.run(*work.training("stopped", *THREE_EPOCHS, "ckpt_path=last")))
-    assert (folder / "metrics.json").read_bytes() == expected
-    assert (folder / "model" / "model.safetensors").is_file()
 
 
 # Other ways to train

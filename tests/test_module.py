@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import NamedTuple, cast
 
 import pytest
 import pytorch_lightning as pl
@@ -72,8 +74,9 @@ class Losses(pl.Callback):
         self.values.append(float(trainer.callback_metrics["train/loss"]))
 
 
-def trainer(epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
+def trainer(epochs: int, *callbacks: pl.Callback, accumulated: int = 1) -> pl.Trainer:
     return pl.Trainer(
+        accumulate_grad_batches=accumulated,
         max_epochs=epochs,
         check_val_every_n_epoch=epochs,
         accelerator="cpu",
@@ -86,7 +89,17 @@ def trainer(epochs: int, *callbacks: pl.Callback) -> pl.Trainer:
     )
 
 
-def fit(root: Path, epochs: int, *, validated: bool = True, seed: int = 13) -> Run:
+def toy_trainer(rank: int, world: int, accumulated: int) -> SimpleNamespace:
+    """What the data module asks a Trainer of several processes."""
+    loop = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
+    return SimpleNamespace(
+        global_rank=rank, world_size=world, accumulate_grad_batches=accumulated, fit_loop=loop
+    )
+
+
+def fit(
+    root: Path, epochs: int, *, validated: bool = True, seed: int = 13, accumulated: int = 1
+) -> Run:
     toy_set(root)
     toy_set(root, "test", cases=UNSEEN)
     if validated:
@@ -94,13 +107,13 @@ def fit(root: Path, epochs: int, *, validated: bool = True, seed: int = 13) -> R
     pl.seed_everything(seed, verbose=False)
     model = toy_model()
     corpus, splitting = Corpus(root, {"disease": "DISEASE"}), Splitting(share=0)
-    loading = Loading(batch_size=4, workers=0, seed=seed)
+    loading = Loading(step_size=4, workers=0, seed=seed)
     data = NerDataModule(corpus, model, splitting, loading, root / "cache")
     module = NerModule(
         model, partial(AdamW, lr=0.02), partial(linear_schedule, warmup_ratio=0.1), 0.01
     )
     losses = Losses()
-    run = trainer(epochs, losses)
+    run = trainer(epochs, losses, accumulated=accumulated)
     run.fit(module, datamodule=data)
     return Run(run, module, data, losses.values)
 
@@ -123,6 +136,39 @@ def test_one_seed_gives_one_training(tmp_path: Path) -> None:
     )
     assert first.losses == second.losses
     assert first.losses != other.losses
+
+
+@pytest.mark.parametrize(("world", "accumulated"), [(2, 1), (1, 2), (3, 2), (5, 1)])
+def test_a_step_has_the_same_gradient_however_it_is_shared_out(
+    fitted: Run, world: int, accumulated: int
+) -> None:
+    """Each share divides by its part of the labels; processes and batches are then averaged."""
+
+    def gradient(world: int = 1, accumulated: int = 1) -> list[torch.Tensor]:
+        fitted.module.zero_grad()
+        data = fitted.data
+        for rank in range(world):
+            data.trainer = cast("pl.Trainer", toy_trainer(rank, world, accumulated))
+            loader = data.train_dataloader()
+            data.trainer = None
+            for batch in islice(loader, accumulated):
+                assert batch.tags is not None
+                mean = fitted.module.tagger.loss(fitted.module(batch), batch.tags)
+                loss = mean * batch.weight / (world * accumulated)
+                loss.backward()
+        return [one.grad.clone() for one in fitted.module.parameters() if one.grad is not None]
+
+    for one, shared in zip(gradient(), gradient(world, accumulated), strict=True):
+        torch.testing.assert_close(shared, one, rtol=1e-4, atol=1e-7)
+
+
+def test_accumulated_batches_train_as_one(tmp_path: Path) -> None:
+    weights = [
+        fit(tmp_path / str(batches), 3, accumulated=batches).module.state_dict()
+        for batches in (1, 2, 3)
+    ]
+    for other in weights[1:]:
+        torch.testing.assert_close(other, weights[0], rtol=1e-4, atol=1e-6)
 
 
 class Orders(pl.Callback):

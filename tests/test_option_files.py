@@ -171,7 +171,7 @@ def test_a_path_through_the_parent_folder_is_given_in_full(
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("rate: [1", "cannot read {path}: while parsing a flow sequence"),
+        ("rate: [1", "{path} is broken: while parsing a flow sequence"),
         ("- 1", "{path} is a list of values"),
         ("3", "cannot read {path}: Invalid loaded object type: int"),
         ("# @package a b\nrate: 1", "cannot read {path}: Too many components"),

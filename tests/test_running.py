@@ -1,17 +1,15 @@
-"""What a job gets of its machine, and what becomes of its other processes."""
+"""What a job gets of its machine."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from types import SimpleNamespace
+import signal
 from typing import Any
 
 import pytest
 import torch
 from omegaconf import OmegaConf
 
-from multiclin.running import children_ended, own_device
+from multiclin.running import make_trainer, own_device
 
 
 @pytest.mark.parametrize(
@@ -36,18 +34,12 @@ def test_each_of_several_jobs_has_a_gpu_of_its_own(
     assert own_device(node, slot) == chosen
 
 
-def test_an_error_ends_the_other_processes_and_their_watch() -> None:
-    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    launcher = SimpleNamespace(procs=[child])
-    watched = launcher.procs
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(launcher=launcher))
-    with pytest.raises(RuntimeError, match="no memory"), children_ended(trainer):
-        raise RuntimeError("no memory")
-    assert watched == []
-    assert child.returncode is not None
-
-
-def test_one_process_alone_has_no_others() -> None:
-    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(launcher=None))
-    with pytest.raises(RuntimeError, match="no memory"), children_ended(trainer):
-        raise RuntimeError("no memory")
+@pytest.mark.filterwarnings("ignore:hydra.utils.instantiate")
+def test_a_trainer_sets_no_handlers_of_its_own() -> None:
+    """Lightning's would let a SIGTERM end a run with status 0."""
+    node = OmegaConf.create(
+        {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "precision": "32-true"}
+    )
+    before = signal.getsignal(signal.SIGTERM)
+    make_trainer(node, [], [])._signal_connector.register_signal_handlers()
+    assert signal.getsignal(signal.SIGTERM) is before

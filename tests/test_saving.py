@@ -29,7 +29,7 @@ from multiclin.module import NerModule
 from multiclin.optimization import linear_schedule
 from multiclin.saving import Saving, generators, restore_generators
 from multiclin.splitting import Splitting
-from multiclin.stopping import Stop
+from multiclin.stopping import Stop, without_handlers
 from tests.toy_models import ARCHITECTURE, toy_set, toy_subwords
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -88,6 +88,7 @@ def train(
     *callbacks: pl.Callback,
     workers: int = 0,
     batch_size: int = 1,
+    mode: str = "min",
     **settings: Any,  # noqa: ANN401 - arguments of a Trainer
 ) -> Run:
     """Train in `root`, with its checkpoints in the folder of `saving`."""
@@ -96,7 +97,8 @@ def train(
     recipe = Recipe(("DISEASE",), window=24, overlap=8)
     config = scratch_config({**ARCHITECTURE, **DROPOUT}, subwords)
     model = new_model(recipe, subwords, config=config)
-    corpus, loading = Corpus(root, {"disease": "DISEASE"}), Loading(batch_size, workers=workers)
+    step_size = batch_size * {**RECIPE, **settings}["accumulate_grad_batches"]
+    corpus, loading = Corpus(root, {"disease": "DISEASE"}), Loading(step_size, workers=workers)
     data = NerDataModule(corpus, model, Splitting(share=0), loading, root / "cache")
     module = NerModule(
         model, partial(AdamW, lr=0.02), partial(linear_schedule, warmup_ratio=0.1), 0.01
@@ -107,6 +109,7 @@ def train(
         saving.folder,
         "best",
         monitor,
+        mode=mode,
         save_weights_only=True,
         enable_version_counter=False,
     )
@@ -121,6 +124,7 @@ def train(
         use_distributed_sampler=False,
         **{**RECIPE, **settings},
     )
+    without_handlers(trainer)
     trainer.fit(module, datamodule=data, ckpt_path=ckpt, weights_only=True)
     weights = {name: one.clone() for name, one in module.state_dict().items()}
     return Run(weights, torch.load(best.best_model_path, weights_only=True)["state_dict"], course)
@@ -139,10 +143,14 @@ def patience() -> EarlyStopping:
 SETTINGS: dict[str, tuple[dict[str, Any], list[Callable[[], pl.Callback]], int]] = {
     # Two epochs of three steps: two in the middle, one before the validation, one after it.
     "plain": ({"max_epochs": 2}, [], 8),
-    "every batch a step": ({"accumulate_grad_batches": 1}, [], 21),
+    "every batch a step": ({"accumulate_grad_batches": 1, "max_epochs": 2}, [], 14),
     # The validation in mid-epoch comes where gradients are waiting: none is saved there.
-    "two validations": ({"val_check_interval": 0.5}, [], 12),
-    "three validations": ({"val_check_interval": 2, "accumulate_grad_batches": 1}, [], 21),
+    "two validations": ({"val_check_interval": 0.5, "max_epochs": 2}, [], 8),
+    "three validations": (
+        {"val_check_interval": 2, "accumulate_grad_batches": 1, "max_epochs": 2},
+        [],
+        14,
+    ),
     # The epoch that is not validated saves nothing before its end.
     "every other epoch": ({"check_val_every_n_epoch": 2, "max_epochs": 4}, [], 14),
     "no validation": ({"limit_val_batches": 0}, [], 9),
@@ -151,7 +159,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[Callable[[], pl.Callback]], int]]
     # Its end of an epoch is saved at the next boundary, but for the last one.
     "steps": ({"max_epochs": -1, "max_steps": 8}, [], 8),
     "part of an epoch": ({"limit_train_batches": 4}, [], 9),
-    "workers": ({"workers": 2}, [], 12),
+    "workers": ({"workers": 2, "max_epochs": 2}, [], 8),
 }
 
 
@@ -180,10 +188,10 @@ def test_from_every_checkpoint_a_run_ends_the_same(root: Path, name: str) -> Non
 
 
 class Signal(pl.Callback):
-    """Sends this process a SIGTERM at a batch of training or validation that is drawn."""
+    """Sends this process a SIGTERM at a batch of training or validation."""
 
-    def __init__(self, random_numbers: random.Random) -> None:
-        self.left = random_numbers.randint(1, 5)
+    def __init__(self, batches: int) -> None:
+        self.left = batches
 
     def on_train_batch_start(self, *_: object) -> None:
         self.left -= 1
@@ -206,13 +214,21 @@ def test_a_run_stopped_again_and_again_ends_the_same(root: Path, name: str) -> N
         with Stop() as saving.stop:
             try:
                 ckpt = last if last.exists() else None
-                rest = train(root, saving, ckpt, Signal(numbers), **settings)
+                rest = train(root, saving, ckpt, Signal(numbers.randint(1, 5)), **settings)
             except SystemExit as stop:
                 stops.append(stop.code)
     assert len(stops) > 3
     assert set(stops) == {128 + signal.SIGTERM}
     assert_equal(rest.weights, whole.weights)
     assert_equal(rest.best, whole.best)
+
+
+def test_a_validation_where_gradients_wait_is_finished(root: Path) -> None:
+    """Six batches, two a step, validated after the third: the next boundary is the fourth."""
+    saving = Saving(root / "checkpoints")
+    with Stop() as saving.stop, pytest.raises(SystemExit):
+        train(root, saving, None, Signal(batches=4), val_check_interval=0.5)
+    assert torch.load(saving.folder / "last.ckpt", weights_only=True)["global_step"] == 2
 
 
 def test_signals_do_not_wait_once_a_training_is_over(root: Path) -> None:
@@ -223,6 +239,18 @@ def test_signals_do_not_wait_once_a_training_is_over(root: Path) -> None:
 
 
 # Files
+
+
+def test_a_run_that_was_moved_keeps_its_best(root: Path) -> None:
+    """The best is the first of three validations; the third is done in another folder."""
+    here, there = root / "here", root / "there"
+    whole = train(root, Copying(here), mode="max")
+    losses = [loss for _, loss in whole.course.validations]
+    assert max(losses) == losses[0]
+    here.rename(there)
+    rest = train(root, Saving(there), there / "copy01.ckpt", mode="max")
+    assert [step for step, _ in rest.course.validations] == [9]
+    assert_equal(rest.best, whole.best)
 
 
 def test_the_checkpoint_before_stays_beside_the_last(root: Path) -> None:
@@ -299,9 +327,20 @@ def test_a_position_in_another_order_is_refused(root: Path) -> None:
     train(root, Saving(folder), max_epochs=1)
     with pytest.raises(CheckpointError) as caught:
         train(root, Saving(folder), folder / "last.ckpt", batch_size=2, accumulate_grad_batches=1)
-    assert "data.batch_size was 1 and is 2, trainer.accumulate_grad_batches was 2 and is 1" in str(
-        caught.value
-    )
+    assert "that checkpoint: batches accumulated was 2 and is 1; say" in str(caught.value)
+
+
+def test_a_run_goes_on_with_another_number_of_processes(
+    root: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    last = root / "checkpoints" / "last.ckpt"
+    train(root, Saving(last.parent), max_epochs=1)
+    checkpoint = torch.load(last, weights_only=True)
+    checkpoint["saving"]["generators"] *= 2
+    torch.save(checkpoint, last)
+    run = train(root, Saving(last.parent), last, max_epochs=2)
+    assert run.course.losses
+    assert "processes were 2 and are 1: the steps stay the same" in caplog.text
 
 
 def test_generators_are_put_back() -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import threading
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -83,8 +85,7 @@ def test_handlers_of_others_stay(monkeypatch: pytest.MonkeyPatch) -> None:
 
     before = signal.signal(signal.SIGTERM, theirs)
     try:
-        with Stop() as asked:
-            asked.take()
+        with Stop():
             assert signal.getsignal(signal.SIGTERM) is theirs
     finally:
         signal.signal(signal.SIGTERM, before)
@@ -177,10 +178,56 @@ class Slow(Dataset[int]):
         return os.getpid()
 
 
+def kill(worker: int, signum: int) -> None:
+    """Send a signal from a process that is not the worker's parent."""
+    subprocess.run(["kill", f"-{signum}", str(worker)], check=True)
+
+
 def test_workers_serve_on_when_their_group_is_told_to_stop() -> None:
     loader = DataLoader(Slow(), num_workers=1, worker_init_fn=serve_on)
     batches = iter(loader)
     worker = int(next(batches))
     for signum in (signal.SIGINT, signal.SIGUSR1, signal.SIGTERM):
-        os.kill(worker, signum)
+        kill(worker, signum)
     assert [int(one) for one in batches] == [worker] * 3
+
+
+def test_workers_end_when_their_parent_says_so() -> None:
+    context = get_context("fork")
+    ready = context.Event()
+
+    def serve() -> None:
+        serve_on(0)
+        ready.set()
+        time.sleep(60)
+
+    worker = context.Process(target=serve)
+    worker.start()
+    ready.wait(10)
+    worker.terminate()
+    worker.join(10)
+    assert worker.exitcode == 0
+
+
+def test_workers_end_when_their_parent_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiclin.stopping.WATCH", 0.05)
+    context = get_context("fork")
+    here, there = context.Pipe()
+
+    def worker() -> None:
+        serve_on(0)
+        there.send("serving")
+        time.sleep(60)
+
+    def main() -> None:
+        context.Process(target=worker).start()
+        time.sleep(60)
+
+    process = context.Process(target=main)
+    process.start()
+    there.close()  # The worker has the only other one: its end is the end of the line.
+    assert here.recv() == "serving"
+    process.kill()
+    assert here.poll(10)
+    with pytest.raises(EOFError):
+        here.recv()

@@ -14,8 +14,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from multiclin.config import CONF_DIR, run
 from multiclin.errors import ConfigError
-from multiclin.sweeps import find_runs, read_run, summary
+from multiclin.sweeps import find_runs, publish, read_run, summary
 from multiclin.tables import as_text
+from multiclin.unfinished import FAILED, Unfinished
 from tests.commands import MODEL, Work, read_json, succeeded
 
 VAL, TEST = "val/strict_f1", "test/strict_f1"
@@ -90,7 +91,7 @@ def test_columns_are_what_was_asked_for_and_differs(tmp_path: Path) -> None:
 def test_values_are_written_as_on_the_command_line(tmp_path: Path) -> None:
     run = read_run(made(tmp_path / "a", "+new=1", lazy="${nowhere}", new=True))
     found = [run.setting(key) for key in ("languages", "strategy", "new", "lazy", "a.b")]
-    assert found == ["es,it", "-", "true", "-", "-"]
+    assert found == ["es,it", "-", "true", "${nowhere}", "-"]
     assert run.given == ["new"]
 
 
@@ -135,13 +136,15 @@ def test_runs_are_found_in_the_order_of_their_jobs_without_trials(tmp_path: Path
     assert [run.folder.name for run in find_runs(tmp_path)] == ["b", "a"]
 
 
-def test_a_run_tells_the_command_that_trains_it(tmp_path: Path) -> None:
-    folder = made(tmp_path / "my run", "seed=1", "run_name=${seed}")
+def test_a_job_tells_the_command_that_trains_it(tmp_path: Path) -> None:
+    folder = tmp_path / "my run"
+    job = Unfinished(folder, ["seed=1", "run_name=${seed}"], "stopped")
     words = f"python train.py seed=1 'run_name=${{seed}}' 'hydra.run.dir={folder}'"
-    assert read_run(folder).again == words
-    (folder / "checkpoints").mkdir()
+    assert job.again == words
+    (folder / "checkpoints").mkdir(parents=True)
     (folder / "checkpoints" / "last.ckpt").touch()
-    assert read_run(folder).again == f"{words} ckpt_path=last"
+    assert job.again == f"{words} ckpt_path=last"
+    assert job._replace(words=[*job.words, "ckpt_path=auto"]).again == job.again
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
@@ -162,6 +165,7 @@ defaults:
   - override hydra/job_logging: plain
   - override hydra/hydra_logging: plain
 seed: 13
+ckpt_path: null
 fold: null
 hpo: null
 hydra:
@@ -226,10 +230,90 @@ def test_a_job_that_fails_is_told_of_and_listed(
         "runs  val/strict_f1",
         "   1         0.5000",
         "not finished (sweep/summary.md has the command of each)",
-        "sweep/0",
+        "sweep/0: no seed 0",
     ]
     written = Path("sweep/summary.md").read_text("utf-8")
-    assert "      python train.py seed=0 hydra.run.dir=sweep/0\n" in written
+    listed = "- sweep/0: no seed 0\n\n      python train.py seed=0 hydra.run.dir=sweep/0\n"
+    assert listed in written
+
+
+def test_jobs_that_never_began_are_listed(conf: Path) -> None:
+    def stopped(config: DictConfig) -> None:
+        if config.seed == 3:
+            raise KeyboardInterrupt
+        task(config)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stopped, "train", ["-m", "seed=2,3,4", "entity=symptom,disease"], conf)
+    said = Path("sweep/summary.md").read_text("utf-8").splitlines()
+    assert [line for line in said if line.startswith("- ")] == [
+        "- sweep/2: stopped",
+        "- sweep/3: never began",
+        "- sweep/4: never began",
+        "- sweep/5: never began",
+    ]
+    assert "      python train.py seed=4 entity=disease hydra.run.dir=sweep/5" in said
+
+
+def test_a_job_that_is_gone_on_with_is_the_same_one(conf: Path) -> None:
+    run(task, "train", ["-m", "seed=2,4"], conf)
+
+    def finished(_: DictConfig) -> None:
+        """There is nothing to do: the folders stay as they are."""
+
+    words = ["-m", "seed=2,4", "ckpt_path=auto", "hydra.output_subdir=null"]
+    run(finished, "train", words, conf)
+    assert "Not finished" not in Path("sweep/summary.md").read_text("utf-8")
+
+
+def test_a_job_that_left_no_config_is_listed(conf: Path) -> None:
+    """Ours write `.hydra/` themselves, and not before they know where they may."""
+    with pytest.raises(ConfigError):
+        run(task, "train", ["-m", "seed=0", "hydra.output_subdir=null"], conf)
+    assert "- sweep/0: no seed 0\n" in Path("sweep/summary.md").read_text("utf-8")
+
+
+def test_a_job_that_works_out_later_has_not_failed(conf: Path) -> None:
+    with pytest.raises(ConfigError):
+        run(task, "train", ["-m", "seed=0,2"], conf)
+    run(task, "train", ["-m", "seed=4,2"], conf)  # Into the same folders.
+    assert "Not finished" not in Path("sweep/summary.md").read_text("utf-8")
+    assert not list(Path("sweep").rglob(FAILED))
+    with pytest.raises(ConfigError):
+        run(task, "train", ["-m", "seed=2,0"], conf)  # Refused where a finished run stands.
+    assert not list(Path("sweep").rglob(FAILED))
+
+
+def test_the_jobs_of_a_config_that_sweeps_are_known(conf: Path) -> None:
+    def interrupted(_: DictConfig) -> None:
+        raise KeyboardInterrupt
+
+    train = conf / "train.yaml"
+    train.write_text(train.read_text() + "  sweeper: {params: {entity: 'disease,symptom'}}\n")
+    with pytest.raises(KeyboardInterrupt):
+        run(interrupted, "train", ["-m", "seed=2"], conf)
+    said = Path("sweep/summary.md").read_text("utf-8")
+    assert "- sweep/0: stopped\n" in said
+    assert "      python train.py entity=symptom seed=2 hydra.run.dir=sweep/1\n" in said
+    assert said.count("- sweep/") == 2
+
+
+def test_a_run_that_ended_without_a_word_is_listed(tmp_path: Path) -> None:
+    made(tmp_path / "a", "seed=1")
+    hydra = {"overrides": {"task": ["seed=1"]}, "sweep": {"dir": str(tmp_path)}, "sweeper": {}}
+    publish(OmegaConf.create({"hydra": hydra}), "python train.py -m seed=1")
+    said = (tmp_path / "summary.md").read_text("utf-8")
+    assert f"- {tmp_path / 'a'}: no reason known: killed, or still running\n" in said
+
+
+def test_a_sweep_over_folds_says_how_to_pool_them(conf: Path) -> None:
+    run(task, "train", ["-m", "fold=0,1", "seed=2"], conf)
+    assert "    multiclin report sweep\n" in Path("sweep/summary.md").read_text("utf-8")
+    for number, words in enumerate(
+        (["seed=2,3"], ["fold=0"], ["fold=0,1", "entity=disease,symptom"])
+    ):
+        run(task, "train", ["-m", "seed=2", *words, f"hydra.sweep.dir=other{number}"], conf)
+        assert "multiclin report" not in Path(f"other{number}/summary.md").read_text("utf-8")
 
 
 def test_a_bug_of_a_job_is_named_at_once(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -238,7 +322,8 @@ def test_a_bug_of_a_job_is_named_at_once(conf: Path, capsys: pytest.CaptureFixtu
 
     with pytest.raises(ZeroDivisionError):
         run(buggy, "train", ["-m", "seed=1"], conf)
-    assert console(capsys)[0] == "failed: ZeroDivisionError: a bug"
+    told = "failed: ZeroDivisionError: in test_sweeps.py, buggy; privacy.log_text=true tells more"
+    assert console(capsys)[0] == told
 
 
 @pytest.mark.parametrize("words", [["seed=2"], ["-m", "seed=2", "hpo={trial: 0}"]])

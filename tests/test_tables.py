@@ -22,7 +22,7 @@ def test_numbers_stand_on_the_right() -> None:
     assert as_markdown(TABLE).splitlines() == [
         "| split | label | F1 |",
         "| :-- | :-- | --: |",
-        "| validation | X<Y | 0.5 |",
+        "| validation | X\\<Y | 0.5 |",
         "| test | Z | - |",
     ]
     rows = as_html(TABLE)

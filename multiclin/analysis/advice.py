@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from multiclin.analysis.evaluation import Evaluation
+from multiclin.analysis.frames import best_least, f1_from
 from multiclin.scoring.counts import Counts
 from multiclin.scoring.kinds import BOUNDARY, fixed
 
@@ -93,7 +94,18 @@ def _at_boundaries(frames: Frames) -> str:
     )
 
 
+def _never_predicted(frames: Frames) -> str:
+    """The labels that no prediction has, as a sentence."""
+    table = frames["scores"]
+    never = table[(table["gold"] > 0) & (table["predicted"] == 0)]["label"].tolist()
+    return f"Never predicted: {', '.join(never)}. " if never else ""
+
+
 def _missed(frames: Frames) -> str:
+    return _never_predicted(frames) + _unseen(frames)
+
+
+def _unseen(frames: Frames) -> str:
     gold = frames["mentions"]
     gold = gold[gold["side"] == "gold"]
     never = gold["seen"] == 0
@@ -108,6 +120,10 @@ def _missed(frames: Frames) -> str:
 
 
 def _on_missed(frames: Frames) -> str:
+    if _never_predicted(frames):
+        return (
+            "A model that never predicts a label is not trained enough: look at its losses first."
+        )
     lengths = frames["strata"]
     lengths = lengths[(lengths["dimension"] == "words in mention") & (lengths["gold"] >= 20)]
     said = (
@@ -134,12 +150,12 @@ def _on_spurious(frames: Frames) -> str:
     hint = "Where many of them look right, gold may be incomplete: read them first."
     if curve.empty:
         return hint
-    best = curve.to_dict("records")[int(curve["f1"].argmax())]
-    if best["threshold"] <= curve["threshold"].min():
+    if curve["f1"].argmax() == 0:
         return f"{hint} A higher decoding.min_score would not raise F1 here."
+    least = best_least(curve)
     return (
-        f"{hint} decoding.min_score: F1 is highest here from {best['threshold']:.2f} "
-        f"({best['f1']:.4f}); choose it on validation documents."
+        f"{hint} decoding.min_score: F1 is highest here from {least} "
+        f"({f1_from(frames['mentions'], least):.4f}); choose it on validation documents."
     )
 
 
@@ -171,7 +187,7 @@ CAUSES: tuple[Cause, ...] = (
     Cause(
         "another label",
         frozenset({"label"}),
-        _said("The place is right, the label is not."),
+        lambda frames: f"{_never_predicted(frames)}The place is right, the label is not.",
         _said("Read them: the guidelines of two labels may overlap."),
     ),
     Cause(

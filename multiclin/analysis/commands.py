@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from multiclin.errors import ConfigError
 from multiclin.files import atomic_write
-from multiclin.tables import Table, as_latex, as_markdown, as_text
+from multiclin.tables import Table, as_latex, as_markdown, as_text, visible
 
 if TYPE_CHECKING:
     from multiclin.analysis.evaluation import Evaluation
@@ -44,7 +44,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
     compare.add_argument(
         "--output", type=Path, metavar="DIR", help="write comparison.md, .tex and all tables"
     )
-    compare.add_argument("--no-texts", action="store_true", help="write no mentions.csv")
+    compare.add_argument("--no-texts", action="store_true", help="write no disagreements.csv")
     compare.set_defaults(run=_compare)
 
     table = commands.add_parser("table", help="the paper's tables with your figures")
@@ -61,7 +61,10 @@ _READING = (
     "alone makes and gold does not have."
 )
 
-_SYSTEM = "the folder of a training run; or predictions (TSV, JSONL, brat) with --gold"
+_SYSTEM = (
+    "the folder of a training run, or of a sweep over folds (scored as one); or predictions (TSV, "
+    "JSONL, brat) with --gold"
+)
 _NATIVE = "ids of the native documents, one per line"
 
 
@@ -91,15 +94,16 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _place(path: Path, main: Evaluation, options: argparse.Namespace) -> Path:
-    """Where the pages of a system go: beside it, by its name or split if that is not the first."""
+    """Where the pages of a system go: to it; by split or label where they are not of all of it."""
     from multiclin.analysis.runs import splits_of
 
     if options.output:
         return Path(options.output)
     if path.is_dir():
-        return (
-            path / f"report-{main.split}" if main.split not in {"", *splits_of(path)[:1]} else path
-        )
+        there = splits_of(path)
+        parts = [main.split] if main.split not in {"", *there[:1]} and there else []
+        parts += main.labels if options.entity and main.split else []
+        return path / "-".join(["report", *parts]) if parts else path
     return path.with_name(f"{path.stem}-report")
 
 
@@ -115,7 +119,8 @@ def _report(options: argparse.Namespace) -> None:
         main = _open(path, options)
         tables = frames(main)
         folder = _place(path, main, options)
-        title = f"{main.about.get('entity', 'multiclin')}: {path.resolve().name}"
+        entity = options.entity or main.about.get("entity", "multiclin")
+        title = f"{entity}: {path.resolve().name}"
         texts = not options.no_texts
         evaluations = [main, *other_splits(path, main)]
         report = write_report(folder, title, evaluations, tables=tables, texts=texts)
@@ -161,4 +166,4 @@ def _table(options: argparse.Namespace) -> None:
     print(table.title, file=sys.stderr)
     print(FORMATS[options.format](table.rows), flush=True)
     for note in table.notes:
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {visible(note)}", file=sys.stderr)

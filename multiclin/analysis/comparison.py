@@ -27,7 +27,7 @@ from multiclin.analysis.counting import Counting
 from multiclin.analysis.evaluation import Evaluation, Pair
 from multiclin.analysis.frames import ALL, scores
 from multiclin.analysis.mentions import document_table, mention_table
-from multiclin.corpus import excerpt, one_line
+from multiclin.corpus import as_name, one_line
 from multiclin.corpus.texts import UNKNOWN
 from multiclin.document import Document
 from multiclin.errors import ConfigError
@@ -124,7 +124,7 @@ def _with_documents(
         alike = sum(one == what for one in found.values())
         raise ConfigError(
             f"{evaluation.name} {what} {name}: {alike:,} of {len(known):,} documents, first "
-            f"{excerpt(document.id)}{_first_difference(document, mine.get(document.id))}; compare "
+            f"{as_name(document.id)}{_first_difference(document, mine.get(document.id))}; compare "
             "systems on one split and gold (--split, --gold), for one label where they differ in "
             "labels (--entity)"
         )

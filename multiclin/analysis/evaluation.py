@@ -37,8 +37,9 @@ class Evaluation:
     Attributes:
         name: What tables and pages call the system.
         pairs: The documents, sorted by id, each id once.
-        split: `test`, `validation`, or empty where unknown.
+        split: `test`, `validation`, `5 folds`, or empty where unknown.
         lexicon: Mentions of the training documents; None where unknown.
+        lexicons: The same by id, of documents whose model had training documents of its own.
         native: Ids of documents written in their language; None where unknown. All others count
             as translated.
         metrics: `metrics.json` of the run, for the ceiling.
@@ -50,6 +51,7 @@ class Evaluation:
     pairs: Sequence[Pair]
     split: str = ""
     lexicon: Lexicon | None = None
+    lexicons: Mapping[str, Lexicon] = field(default_factory=dict, kw_only=True)
     native: Collection[str] | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     history: Sequence[Mapping[str, float]] = ()
@@ -70,14 +72,18 @@ class Evaluation:
 
 
 def of_label(evaluation: Evaluation, label: str) -> Evaluation:
-    """Only the documents annotated for a label, with only its mentions."""
+    """Only the documents annotated for a label, with only its mentions.
+
+    Of several labels, the metrics are those of all together: they are left out.
+    """
 
     def kept(document: Document) -> Document:
         spans = tuple(span for span in document.spans if span.label == label)
         return replace(document, spans=spans, annotated=frozenset({label}))
 
     pairs = [pair for pair in evaluation.pairs if label in pair.gold.annotated]
-    return replace(evaluation, pairs=[Pair(*map(kept, pair)) for pair in pairs])
+    metrics = evaluation.metrics if evaluation.labels == [label] else {}
+    return replace(evaluation, pairs=[Pair(*map(kept, pair)) for pair in pairs], metrics=metrics)
 
 
 def folded(mention: str) -> str:

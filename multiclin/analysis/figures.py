@@ -7,6 +7,14 @@ import plotly.graph_objects as go  # type: ignore[import-untyped]
 
 from multiclin.figures import BLUE, GREY, ORANGE, RED, Figure, dressed, whole_axis
 
+LOSSES = {"train/loss": ("training loss", GREY), "val/loss": ("validation loss", RED)}
+SCORES = {
+    "val/strict_f1": ("strict F1", BLUE),
+    "val/seqeval_f1": ("seqeval F1", ORANGE),
+    "val/overlap_f1": ("character F1", GREY),
+}
+"""What a run logs, as a legend calls it."""
+
 DASH = {"color": GREY, "dash": "dash", "width": 1}
 
 
@@ -114,7 +122,7 @@ def precision_recall(table: pd.DataFrame) -> Figure:
         x=best["recall"],
         y=best["precision"],
         mode="markers",
-        name=f"best F1 here: from {best['threshold'].iloc[0]:.2f}",
+        name=f"best F1 here: from {best['threshold'].iloc[0]:.3f}",
         marker={"color": ORANGE, "size": 10},
         hoverinfo="skip",
     )
@@ -148,21 +156,19 @@ def thresholds(table: pd.DataFrame) -> Figure:
 
 def learning(history: pd.DataFrame) -> list[Figure]:
     """Losses, and scores on validation, per epoch; a figure each."""
-    losses = {"train/loss": GREY, "val/loss": RED}
-    scores = {"val/strict_f1": BLUE, "val/seqeval_f1": ORANGE, "val/overlap_f1": GREY}
     figures = []
-    for colors in (losses, scores):
+    for curves in (LOSSES, SCORES):
         lines = [
             go.Scatter(
                 x=history["epoch"],
-                y=history[name],
+                y=history[key],
                 mode="lines+markers",
                 name=name,
                 line={"color": color},
                 hovertemplate=f"{name}, epoch %{{x}}: %{{y:.4f}}<extra></extra>",
             )
-            for name, color in colors.items()
-            if name in history and history[name].notna().any()
+            for key, (name, color) in curves.items()
+            if key in history and history[key].notna().any()
         ]
         if lines:
             figure = dressed(go.Figure(lines), height=320)

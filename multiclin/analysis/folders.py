@@ -16,19 +16,24 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from multiclin.errors import ConfigError
 from multiclin.files import read_text
 from multiclin.tables import flat_rows
+from multiclin.yaml_files import read_yaml
 
 REPEATS = ("seed", "fold", "data.validation.seed")
 """Settings that tell repetitions of one system apart."""
 ASIDE = (
-    *("run_dir", "run_name", "run_group", "ckpt_path", "logger", "report", "tuned"),
+    *("run_dir", "run_name", "run_group", "ckpt_path", "logger", "privacy", "report", "tuned"),
     *("data.cache", "data.workers", "data.evaluation_batch_size"),
+    *("callbacks.last", "callbacks.progress", "callbacks.learning_rate"),
 )
 """Settings that change no score; `tuned` says where the values of others come from."""
+
+
+def aside(key: str) -> bool:
+    """Whether a setting changes no score."""
+    return any(f"{key}.".startswith(f"{one}.") for one in ASIDE)
 
 
 class Study(NamedTuple):
@@ -116,8 +121,16 @@ class Run(NamedTuple):
     def labels(self) -> dict[str, str]:
         """Entity -> label in the files; a joint model counts for each of its entities."""
         entity = self.config["entity"]
-        names = entity["labels"] if len(entity["labels"]) > 1 else [entity["name"]]
-        return dict(zip(names, entity["labels"].values(), strict=True))
+        given = entity["labels"] or self._bundle["recipe"]["labels"]  # None: all of the corpus.
+        named = given if isinstance(given, dict) else {label.lower(): label for label in given}
+        if len(named) > 1:
+            return named
+        [label] = named.values()
+        return {entity["name"]: label}
+
+    @property
+    def _bundle(self) -> dict[str, Any]:
+        return read_mapping(self.folder / "model" / "multiclin.json")
 
     def validation_f1(self, entity: str) -> float:
         """Strict F1 of one of its entities."""
@@ -127,14 +140,10 @@ class Run(NamedTuple):
     def settings(self) -> dict[str, str]:
         """What its scores depend on, by dotted key; the corpus by its content where it is known."""
         bundle = self.folder / "model" / "multiclin.json"
-        about = read_mapping(bundle).get("about", {}) if bundle.is_file() else {}
+        about = self._bundle.get("about", {}) if bundle.is_file() else {}
         found = _flat(self.config)
         found["data.root"] = about.get("data", {}).get("digest", found.get("data.root", "-"))
-        return {
-            key: said
-            for key, said in found.items()
-            if not any(f"{key}.".startswith(f"{one}.") for one in ASIDE)
-        }
+        return {key: said for key, said in found.items() if not aside(key)}
 
 
 Passed = defaultdict[str, list[Path]]
@@ -155,6 +164,38 @@ def find_runs(paths: Sequence[Path], passed: Passed) -> list[Run]:
         else:
             runs.append(Run(folder, config, read_mapping(scores)))
     return runs
+
+
+def of_one_system(runs: Sequence[Run], of: str, passed: Passed) -> list[Run]:
+    """Runs that differ in seed and fold alone, each seed and fold once: the last by its path.
+
+    Args:
+        runs: Some runs.
+        of: What they are runs of, for the message.
+        passed: Takes those that were trained again.
+
+    Raises:
+        ConfigError: They differ in something else.
+    """
+    settings = [run.settings() for run in runs]
+    lines = []
+    for key in sorted(set().union(*settings).difference(REPEATS)):
+        where: dict[str, Path] = {}
+        for run, one in zip(runs, settings, strict=True):
+            where.setdefault(one.get(key, "(not set)"), run.folder)
+        if len(where) > 1:
+            lines.append(f"{key}: " + "; ".join(f"{said} in {at}" for said, at in where.items()))
+    if lines:
+        listed = "\n  ".join([*lines[:5], *([f"and {len(lines) - 5} more"] if lines[5:] else [])])
+        raise ConfigError(
+            f"runs of {of} differ in more than seed and fold, so they are not one "
+            f"system:\n  {listed}\n"
+            "hint: give the folders of the runs that belong together"
+        )
+    last = {tuple(map(one.get, REPEATS)): run for run, one in zip(runs, settings, strict=True)}
+    kept = list(last.values())
+    passed["trained again with the same seed"] += [r.folder for r in runs if r not in kept]
+    return kept
 
 
 def below(paths: Sequence[Path], mark: str) -> list[Path]:
@@ -181,10 +222,9 @@ def read_mapping(path: Path) -> dict[str, Any]:
     Raises:
         ConfigError: It holds none.
     """
-    text = read_text(path)
     try:
-        content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (ValueError, yaml.YAMLError) as error:
+        content = json.loads(read_text(path)) if path.suffix == ".json" else read_yaml(path)
+    except (ValueError, RecursionError) as error:
         raise ConfigError(f"{path} is broken: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} is broken: it holds no mapping")

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import nan
+from math import floor, nan
 from pathlib import Path
 
 import numpy as np
@@ -237,6 +237,20 @@ def thresholds(mentions: pd.DataFrame) -> pd.DataFrame:
     gold = int((mentions["side"] == "gold").sum())
     curve = threshold_curve(scored["score"].to_numpy(), scored["right"].to_numpy(), gold)
     return pd.DataFrame(curve, columns=Threshold._fields)
+
+
+def best_least(curve: pd.DataFrame) -> float:
+    """The least score of the highest F1 as one would set it: rounded down, so it keeps as many."""
+    return floor(1000 * float(curve["threshold"].iloc[curve["f1"].argmax()])) / 1000
+
+
+def f1_from(mentions: pd.DataFrame, least: float) -> float:
+    """Strict F1 if only mentions of at least this score were kept; the curve is thinned."""
+    predicted = _scored(mentions)
+    kept = predicted[predicted["score"] >= least]
+    gold = int((mentions["side"] == "gold").sum())
+    tp = int(kept["right"].sum())
+    return Counts(tp, len(kept) - tp, gold - tp).f1
 
 
 def _scored(mentions: pd.DataFrame) -> pd.DataFrame:

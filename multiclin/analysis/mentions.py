@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from multiclin.analysis.evaluation import Evaluation, Pair, folded
+from multiclin.analysis.evaluation import Evaluation, Lexicon, Pair, folded
 from multiclin.corpus.texts import UNKNOWN, language_of
 from multiclin.document import Span
 from multiclin.scoring.breakdown import NATIVE, TRANSLATED
@@ -58,7 +58,8 @@ def mention_table(evaluation: Evaluation) -> pd.DataFrame:
     """All mentions, gold before predicted in each document; columns as in `COLUMNS`."""
     rows: list[tuple[Any, ...]] = []
     for place, (pair, cases) in enumerate(zip(evaluation.pairs, evaluation.cases, strict=True)):
-        rows += _rows(place, pair, cases, evaluation)
+        lexicon = evaluation.lexicons.get(pair.gold.id, evaluation.lexicon)
+        rows += _rows(place, pair, cases, lexicon)
     table = pd.DataFrame(rows, columns=list(COLUMNS))
     return table.astype(COLUMNS)
 
@@ -83,7 +84,7 @@ def document_table(evaluation: Evaluation) -> pd.DataFrame:
 
 
 def _rows(
-    place: int, pair: Pair, cases: Sequence[ErrorCase], evaluation: Evaluation
+    place: int, pair: Pair, cases: Sequence[ErrorCase], lexicon: Lexicon | None
 ) -> Iterator[tuple[Any, ...]]:
     text, gold = pair.gold.text, sorted(pair.gold.spans)
     surest_first = sorted(pair.predicted.spans, key=lambda span: -(span.score or 0.0))
@@ -122,14 +123,14 @@ def _rows(
                 share,
                 kind,
                 standings[span],
-                _seen(evaluation, span.label, mention),
+                _seen(lexicon, span.label, mention),
             )
 
 
-def _seen(evaluation: Evaluation, label: str, mention: str) -> float:
-    if evaluation.lexicon is None:
+def _seen(lexicon: Lexicon | None, label: str, mention: str) -> float:
+    if lexicon is None:
         return float("nan")
-    return evaluation.lexicon.get(label, {}).get(folded(mention), 0)
+    return lexicon.get(label, {}).get(folded(mention), 0)
 
 
 def _standings(text: str, spans: Sequence[Span]) -> dict[Span, str]:

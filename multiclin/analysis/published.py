@@ -21,13 +21,13 @@ from typing import Any, NamedTuple
 
 from multiclin.analysis.evaluation import Pair
 from multiclin.analysis.folders import (
-    REPEATS,
     Passed,
     Run,
     Study,
     below,
     best_study,
     find_runs,
+    of_one_system,
     read_mapping,
     read_study,
 )
@@ -137,7 +137,7 @@ def _strategies(paper: Mapping[str, Any], paths: Sequence[Path]) -> PaperTable:
         name, *figures = paper["strategies"].get(strategy, [strategy])
         ours = []
         for entity in entities:
-            runs = _of_one_system(cells[strategy, entity], f"{name}, {entity}", passed)
+            runs = of_one_system(cells[strategy, entity], f"{name}, {entity}", passed)
             ours.append(_mean([run.validation_f1(entity) for run in runs], 4))
             if runs:
                 notes.append(f"{name}, {entity}: {_listed(run.folder for run in runs)}")
@@ -163,7 +163,7 @@ def _test_scores(
     rows, notes = [_heading(["Entity", "Corpus"], ["P", "R", "F1"])], []
     for entity in _paper_first(paper["entities"], found):
         chosen = _of_strategy(paper["submitted"], found[entity], passed)
-        runs = _of_one_system(chosen, entity, passed)
+        runs = of_one_system(chosen, entity, passed)
         tested = [_by_corpus(run, run.labels[entity], native) for run in runs]
         for name, corpus in ((entity.upper(), "Overall"), ("", "Native")):
             counts = [_counts(documents[corpus]) for documents in tested if corpus in documents]
@@ -213,32 +213,6 @@ def _of_strategy(strategy: str, runs: Sequence[Run], passed: Passed) -> Sequence
             passed[f"of another strategy than {wanted or 'none'}"] += others
             return chosen
     return runs
-
-
-def _of_one_system(runs: Sequence[Run], cell: str, passed: Passed) -> list[Run]:
-    """Runs that differ in seed and fold alone, each seed and fold once: the last by its path.
-
-    Raises:
-        ConfigError: They differ in something else.
-    """
-    settings = [run.settings() for run in runs]
-    lines = []
-    for key in sorted(set().union(*settings).difference(REPEATS)):
-        where: dict[str, Path] = {}
-        for run, one in zip(runs, settings, strict=True):
-            where.setdefault(one.get(key, "(not set)"), run.folder)
-        if len(where) > 1:
-            lines.append(f"{key}: " + "; ".join(f"{said} in {at}" for said, at in where.items()))
-    if lines:
-        listed = "\n  ".join([*lines[:5], *([f"and {len(lines) - 5} more"] if lines[5:] else [])])
-        raise ConfigError(
-            f"runs of {cell} differ in more than seed and fold, so they have no mean:\n  {listed}\n"
-            "hint: give the folders of the runs that belong together"
-        )
-    last = {tuple(map(one.get, REPEATS)): run for run, one in zip(runs, settings, strict=True)}
-    kept = list(last.values())
-    passed["trained again with the same seed"] += [r.folder for r in runs if r not in kept]
-    return kept
 
 
 def _nothing(

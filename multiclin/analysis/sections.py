@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from html import escape
 from typing import Any
 
 import pandas as pd
@@ -10,7 +11,7 @@ import pandas as pd
 from multiclin.analysis import figures
 from multiclin.analysis.cells import bounds, cell, number, place, share
 from multiclin.analysis.evaluation import Evaluation
-from multiclin.analysis.frames import frames
+from multiclin.analysis.frames import best_least, f1_from, frames
 from multiclin.figures import Section
 from multiclin.scoring.calibration import expected_calibration_error
 from multiclin.tables import as_html, flat_rows
@@ -46,7 +47,7 @@ def scores_section(evaluations: Sequence[Evaluation], tables: Frames) -> Section
             characters = _shares(row, "char_precision", "char_recall", "char_f1")
             others.append([*which, *characters, *_shares(row, "document_macro_f1")])
     first = tables["scores"].to_dict("records")[0]
-    where = f" on {evaluations[0].split}" if evaluations[0].split else ""
+    where = f" on {escape(evaluations[0].split)}" if evaluations[0].split else ""
     head = (
         f'<p class="headline">Strict F1{where} <b>{share(first["f1"])}</b> '
         f"({bounds(first, 'f1')}), precision {share(first['precision'])}, "
@@ -106,23 +107,22 @@ def confidence_section(evaluations: Sequence[Evaluation], tables: Frames) -> Sec
     about = (
         "Whether a score is the chance of being right (on average the two are "
         f"{error:.3f} apart: the expected calibration error), and what it does to keep only "
-        f"mentions of a least score. {_chosen(evaluations, curve)}"
+        f"mentions of a least score. {_chosen(evaluations, tables)}"
     )
     drawn = [figures.reliability(bins), figures.precision_recall(curve), figures.thresholds(curve)]
     return Section("Scores of mentions", about, drawn, "several")
 
 
-def _chosen(evaluations: Sequence[Evaluation], curve: pd.DataFrame) -> str:
+def _chosen(evaluations: Sequence[Evaluation], tables: Frames) -> str:
     """The least score that validation would choose, and what it does to the main evaluation."""
     for evaluation in evaluations[1:]:
         seen = frames(evaluation)["thresholds"]
         if evaluation.split == "validation" and len(seen):
-            best = seen.to_dict("records")[int(seen["f1"].argmax())]["threshold"]
-            rest = curve[curve["threshold"] >= best]
-            here = rest["f1"].iloc[0] if len(rest) else 0.0
+            least = best_least(seen)
             return (
-                f"Validation would choose decoding.min_score={best:.2f}: F1 {here:.4f} here, "
-                f"and {curve['f1'].iloc[0]:.4f} without."
+                f"Validation would choose decoding.min_score={least}: "
+                f"F1 {f1_from(tables['mentions'], least):.4f} here, "
+                f"and {f1_from(tables['mentions'], 0):.4f} without."
             )
     return "Choose it on validation documents."
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from multiclin.analysis.evaluation import Evaluation, Lexicon, Pair, of_label
+from multiclin.analysis.folds import open_folds
 from multiclin.analysis.runs import open_run, read_lexicon, run_of, splits_of
-from multiclin.corpus import excerpt, mention_mismatch
+from multiclin.corpus import as_name, listing, mention_mismatch
 from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.mentions import (
     language_of_folder,
@@ -23,7 +24,7 @@ from multiclin.corpus.mentions import (
     native_names,
     read_mentions,
 )
-from multiclin.corpus.texts import UNKNOWN, case_of, find_texts, language_of
+from multiclin.corpus.texts import LONGEST, UNKNOWN, case_of, find_texts, language_of
 from multiclin.corpus.tsv import Row, group_rows
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError
@@ -48,22 +49,27 @@ def open_system(
     split: str | None = None,
     native: Path | None = None,
 ) -> Evaluation:
-    """A training run, or predictions of any system beside gold.
+    """A training run, the folds of a sweep, or predictions of any system beside gold.
 
     Args:
-        path: The folder of a run, or predictions; see `open_run` and `open_files`.
+        path: The folder of a run or of folds, or predictions; see `open_run`, `open_folds` and
+            `open_files`.
         gold: Needed for predictions; not looked at for a run, which has its own.
         entity: Keep only this label, on both sides.
         split: Of a run.
         native: A file of the ids of native documents, one per line.
 
     Raises:
-        MulticlinError: As `open_run` and `open_files`.
+        MulticlinError: As `open_run`, `open_folds` and `open_files`.
     """
+    run: Evaluation | None = None
     if not splits_of(path) and (runs := sorted(path.glob("*/gold"))):
-        raise ConfigError(f"{path} holds {len(runs)} runs; name one, or all of them: {path}/*/")
-    if splits_of(path) or (path / "metrics.json").is_file() or (split and not gold):
+        run = open_folds(path, native)
+        if run is None:
+            raise ConfigError(f"{path} holds {len(runs)} runs; name one, or all of them: {path}/*/")
+    elif splits_of(path) or (path / "metrics.json").is_file() or (split and not gold):
         run = open_run(path, split, native)
+    if run is not None:
         return of_label(run, meant_label(entity, run.labels, ())) if entity else run
     return open_files(path, gold, entity=entity, native=native, lexicon=read_lexicon(run_of(path)))
 
@@ -111,8 +117,8 @@ def beside(
     """Predictions that have been read beside gold that has been read; see `open_files`."""
     if gold is not None and gold.names and found.spans and gold.names.isdisjoint(found.names):
         raise ConfigError(
-            f"{gold.path} and {found.path} share no document: {excerpt(min(gold.names))} and "
-            f"{excerpt(min(found.names))}; names are compared as they are written, without .txt"
+            f"{gold.path} and {found.path} share no document: {as_name(min(gold.names))} and "
+            f"{as_name(min(found.names))}; names are compared as they are written, without .txt"
         )
     in_gold = gold.labels if gold else set[str]()
     if gold:
@@ -130,14 +136,14 @@ def _warn_of(found: Side, gold: Side) -> None:
         log.warning(
             "%s: labels that gold never has: %s; labels are compared as they are written",
             found.path,
-            ", ".join(strangers),
+            listing(strangers),
         )
     if alone := sorted(found.spans.keys() - gold.names):
         log.warning(
             "%s: %d documents have predictions and no gold, the first: %s",
             found.path,
             len(alone),
-            excerpt(alone[0]),
+            as_name(alone[0]),
         )
     texts = found.texts | gold.texts
     for side in (gold, found):
@@ -156,7 +162,7 @@ def _warn_of(found: Side, gold: Side) -> None:
                 side.path,
                 len(wrong),
                 len(rows),
-                excerpt(name),
+                as_name(name),
                 row.start,
                 row.end,
             )
@@ -261,7 +267,7 @@ def _pair(name: str, gold: Side | None, found: Side, labels: Set[str]) -> Pair:
     texts = [side.texts[name] for side in sides if name in side.texts]
     if len(set(texts)) > 1:
         raise ConfigError(
-            f"{excerpt(name)} has one text in {sides[0].path} and another in {found.path}; predict "
+            f"{as_name(name)} has one text in {sides[0].path} and another in {found.path}; predict "
             "the texts that the gold was made for"
         )
     # Gold last: of two mentions at one place, it has the words.
@@ -290,10 +296,6 @@ def _of(spans: Iterable[Span], labels: Collection[str]) -> tuple[Span, ...]:
     return tuple(span for span in spans if span.label in labels)
 
 
-LONGEST = 10_000_000
-"""Characters that a text may have: more is a mistake in an offset."""
-
-
 def _blanks(rows: Sequence[Row]) -> str:
     """A text that holds these mentions and is blank elsewhere.
 
@@ -303,7 +305,7 @@ def _blanks(rows: Sequence[Row]) -> str:
     end = max((row.end for row in rows), default=0)
     if end > LONGEST:
         raise ConfigError(
-            f"{excerpt(rows[0].filename)}: no text has a character {end}; mend the row"
+            f"{as_name(rows[0].filename)}: no text has a character {end}; mend the row"
         )
     text = [" "] * end
     for row in rows:

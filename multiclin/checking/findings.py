@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
 from multiclin.corpus import one_line
+from multiclin.tables import visible
 
 
 class Kind(NamedTuple):
@@ -68,6 +69,7 @@ KINDS: Final[Mapping[str, Kind]] = {
         "almost the same text on two sides of training and test",
         "read both; delete one, or raise --near if they are different cases",
     ),
+    "crowd": _error("more mentions at one place than are read", "delete those that repeat others"),
     "duplicate_mention": _note(
         "mentions given twice",
         "the official scorer counts each; --repair OUT --drop-duplicates keeps the first",
@@ -101,7 +103,7 @@ KINDS: Final[Mapping[str, Kind]] = {
 
 def printable(text: str) -> str:
     """On one line and in UTF-8, whatever a stranger called a file."""
-    return one_line(text).encode("utf-8", "backslashreplace").decode()
+    return visible(one_line(text)).encode("utf-8", "backslashreplace").decode()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from multiclin.checking.places import Place
 from multiclin.corpus import BOM, excerpt, mention_mismatch
 from multiclin.corpus.brat import parse_ann
 from multiclin.corpus.tsv import Row
+from multiclin.document import CROWD, crowded
 from multiclin.errors import CorpusError
 from multiclin.words import word_index
 
@@ -212,6 +213,9 @@ def _judge_shapes(mentions: Sequence[Mention], source: Source, findings: Finding
 
 
 def _judge_pairs(mentions: Sequence[Mention], source: Source, findings: Findings) -> None:
+    if label := crowded((one.label, one.start, one.end) for one in mentions):
+        what = f"over {CROWD} mentions of {excerpt(label)} share a character"
+        findings.add("crowd", source.path, 0, what)
     first: dict[tuple[str, Fragments], Mention] = {}
     by_label: dict[str, list[Mention]] = {}
     for mention in mentions:

@@ -14,7 +14,7 @@ from typing import Any, Final
 from multiclin.checking.check import Checked, Recounts
 from multiclin.checking.findings import KINDS, Finding, printable
 from multiclin.files import atomic_write
-from multiclin.tables import Table, as_markdown, as_text
+from multiclin.tables import Table, as_markdown, as_text, in_markdown
 
 EXAMPLES: Final = {"error": 3, "note": 1}
 """Findings of a kind that the console shows, by level."""
@@ -67,9 +67,8 @@ def _met(checked: Checked) -> Iterator[tuple[str, list[Finding]]]:
 
 def _explained(recounts: Recounts) -> str:
     """What is behind the wrong offsets of a set."""
-    wrong = (
-        f"{recounts.place.name}: {recounts.wrong:,} wrong offsets in {len(recounts.files):,} files"
-    )
+    files = len(recounts.files)
+    wrong = f"{printable(recounts.place.name)}: {recounts.wrong:,} wrong offsets in {files:,} files"
     if recounts.common:
         reason = f"all are explained by counting {recounts.common[0]}"
         return f"{wrong}; {reason}. --repair OUT writes a corrected copy"
@@ -129,11 +128,11 @@ def write_markdown(checked: Checked, path: Path) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    parts = ["# Corpus check", summary(checked)]
+    parts = ["# Corpus check", in_markdown(summary(checked))]
     if checked.findings.counts():
         parts.append(as_markdown(_kinds(checked)))
     if checked.recounts:
-        parts.append("\n".join(f"- {_explained(recounts)}" for recounts in checked.recounts))
+        parts.append("\n".join(f"- {in_markdown(_explained(one))}" for one in checked.recounts))
     for kind, found in _met(checked):
         remedies = sorted({one.advice for one in found})
         parts.append(f"## {kind}\n\n{KINDS[kind].about}. {'; '.join(remedies)}.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import lru_cache
@@ -18,12 +18,15 @@ from typing import Final, TypeVar
 from unicodedata import normalize
 
 from multiclin.errors import CorpusError
+from multiclin.privacy import left_out, may_quote
+from multiclin.tables import on_one_line
 
 BOM: Final = "\ufeff"
 
 # Every character at which some reader of lines breaks one.
 _BREAKS: Final = str.maketrans(dict.fromkeys("\t\n\v\f\r\x1c\x1d\x1e\x85\u2028\u2029", " "))
 _EXCERPT: Final = 40
+_LISTED: Final = 20
 _NEARBY: Final = 100
 _Result = TypeVar("_Result")
 
@@ -65,7 +68,9 @@ class ReadReport:
         """What is worth a line under a table; empty where nothing unusual was met."""
 
         def listed(counts: Counter[str]) -> str:
-            return ", ".join(f"{name} {number:,}" for name, number in sorted(counts.items()))
+            return ", ".join(
+                f"{on_one_line(name)} {number:,}" for name, number in sorted(counts.items())
+            )
 
         notes = {
             "discontinuous mentions": f"{self.discontinuous:,}" if self.discontinuous else "",
@@ -83,8 +88,56 @@ def one_line(mention: str) -> str:
 
 
 def excerpt(text: str) -> str:
-    """At most 40 characters, quoted: no message prints more of a patient's text."""
+    """At most 40 characters, quoted, of what may be a patient's text; their number, if unwanted."""
+    return as_name(text) if may_quote() else left_out(text)
+
+
+def as_name(text: str) -> str:
+    """At most 40 characters, quoted, of the name of a document, a label, a file or a column."""
     return repr(text[:_EXCERPT]) + ("..." if len(text) > _EXCERPT else "")
+
+
+def as_range(start: object, end: object) -> str:
+    """Two values where offsets must stand, for a message: what is no number may be anything."""
+    said = f"{start!r}-{end!r}"[:_EXCERPT]
+    return said if may_quote() or type(start) is type(end) is int else left_out(said)
+
+
+def listing(names: Iterable[str]) -> str:
+    """Names that a corpus has, for a message: at most 20, each at most 40 characters."""
+    names = list(names)
+    shown = [name[:_EXCERPT] + ("..." if len(name) > _EXCERPT else "") for name in names[:_LISTED]]
+    more = [f"... ({len(names) - _LISTED} more)"] if len(names) > _LISTED else []
+    return ", ".join(shown + more)
+
+
+def checked_text(value: object, name: str) -> str:
+    """A value of JSON where a text must stand.
+
+    Raises:
+        ValueError: It is none, or holds half a surrogate pair: JSON can spell it, no file hold it.
+    """
+    if not isinstance(value, str):
+        found = "nothing" if value is None else f"a JSON {type(value).__name__}"
+        raise ValueError(f"{name} must be a string, found {found}")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        message = f"{name} holds half a surrogate pair at character {error.start}"
+        raise ValueError(message) from error
+    return value
+
+
+def checked_name(value: object, name: str) -> str:
+    """A value of JSON where a name must stand; a whole number is one.
+
+    Raises:
+        ValueError: It is none, or is empty, or holds half a surrogate pair.
+    """
+    text = checked_text(str(value) if type(value) is int else value, name)
+    if not text:
+        raise ValueError(f"{name} is empty")
+    return text
 
 
 def mention_mismatch(text: str, fragments: Sequence[tuple[int, int]], mention: str) -> str | None:
@@ -175,7 +228,9 @@ def _reason(text: str, start: int, end: int, mention: str) -> str:
         found = text[start:end]
         if normalize("NFC", found) == normalize("NFC", mention):
             return " (the same letters in another Unicode normalisation: one file was rewritten)"
-    for (name, unit, convert), view in zip(_COUNTINGS, _recounted(text), strict=True):
+    # No counting makes so much of so little; a line of a gigabyte is not to be converted.
+    countings = _COUNTINGS if len(mention) <= 4 * (end - start) else ()
+    for (name, unit, convert), view in zip(countings, _recounted(text), strict=False):
         wanted = convert(mention)
         same_length = len(wanted) == unit * (end - start)
         if same_length and view[unit * start : unit * end] == wanted:

@@ -25,8 +25,9 @@ from typing import Final
 from unicodedata import normalize
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, LargeZipFile, ZipFile, ZipInfo
 
-from multiclin.corpus import excerpt
+from multiclin.corpus import as_name
 from multiclin.errors import CorpusError, OutputError, Problem
+from multiclin.faults import cannot_write
 
 _CHUNK: Final = 1 << 18
 _ENCRYPTED: Final = 0x1  # Among the flags of a member.
@@ -129,11 +130,11 @@ def _write(archive: ZipFile, member: ZipInfo, folder: Path, allowed: int) -> int
             for chunk in _chunks(archive, member):
                 size += len(chunk)
                 if size > allowed:
-                    message = f"member {excerpt(member.filename)} has more than {allowed:,} bytes"
+                    message = f"member {as_name(member.filename)} has more than {allowed:,} bytes"
                     raise _refused(Path(str(archive.filename)), message)
                 stream.write(chunk)
     except OSError as error:
-        raise OutputError(f"cannot write {target}: {error.strerror}") from error
+        raise OutputError(cannot_write(target, error)) from error
     return size
 
 
@@ -149,7 +150,7 @@ def _reading(path: Path, member: ZipInfo | None = None) -> Iterator[None]:
     try:
         yield
     except _BROKEN as error:
-        place = f" at member {excerpt(member.filename)}" if member else ""
+        place = f" at member {as_name(member.filename)}" if member else ""
         why = f"is no zip archive or a broken one{place}: {str(error)[:100]}; download it again"
         raise CorpusError([Problem(path, 0, why)]) from error
     except OSError as error:
@@ -182,7 +183,7 @@ def _unsafe(members: Iterable[ZipInfo], path: Path, limits: Limits) -> Iterator[
         files.add(name)
         folders |= above
         if message:
-            yield Problem(path, 0, f"refused for member {excerpt(member.orig_filename)}: {message}")
+            yield Problem(path, 0, f"refused for member {as_name(member.orig_filename)}: {message}")
 
 
 def _kind_problem(member: ZipInfo) -> str:

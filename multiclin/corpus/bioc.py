@@ -14,12 +14,13 @@ hold our files and those of the package `bioc` against each other. The files: `b
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import excerpt, mention_mismatch
+from multiclin.corpus import as_name, checked_name, checked_text, excerpt, mention_mismatch
 from multiclin.corpus.bioc_nodes import NOT_XML, Node, read_nodes, write_nodes
 from multiclin.corpus.brat import POLICIES
 from multiclin.corpus.exchange import Losses, Reading
@@ -35,6 +36,7 @@ _LANGUAGE: Final = "language"
 _CASE: Final = "multiclin:case"
 _ANNOTATED: Final = "multiclin:annotated"
 _WIDEST_GAP: Final = 10_000
+_OFFSET: Final = re.compile(r"\s*-?[0-9]{1,12}\s*")
 
 
 def read_bioc(path: Path, reading: Reading) -> Iterator[Document]:
@@ -72,7 +74,7 @@ def _document(node: Node, path: Path, reading: Reading) -> Document:
 
 
 def _parsed(node: Node, path: Path, reading: Reading) -> Document:
-    name = str(node["id"])
+    name = checked_name(node["id"], "its id")
     text = _text(node, name, reading.losses)
     spans: list[Span] = []
     problems: list[Problem] = []
@@ -80,7 +82,7 @@ def _parsed(node: Node, path: Path, reading: Reading) -> Document:
         try:
             spans += _spans(annotation, text, name, reading)
         except _WRONG as error:
-            message = f"annotation {_named(annotation)} of {excerpt(name)}: {_said(error)}"
+            message = f"annotation {_named(annotation)} of {as_name(name)}: {_said(error)}"
             problems.append(Problem(path, 0, message))
     if problems:
         raise CorpusError(problems)
@@ -90,7 +92,7 @@ def _parsed(node: Node, path: Path, reading: Reading) -> Document:
 
 
 def _named(node: object) -> str:
-    return excerpt(str(node.get("id"))) if isinstance(node, dict) else "without id"
+    return as_name(str(node.get("id"))) if isinstance(node, dict) else "without id"
 
 
 def _said(error: Exception) -> str:
@@ -113,7 +115,7 @@ def _text(node: Node, name: str, losses: Losses) -> str:
     for passage in node.get("passages") or []:
         pieces = [passage] if passage.get("text") else passage.get("sentences") or []
         for piece in pieces:
-            offset, its = int(piece["offset"]), piece.get("text") or ""
+            offset, its = _number(piece["offset"]), checked_text(piece.get("text") or "", "a text")
             gap = offset - len(text)
             if gap < 0:
                 raise ValueError(f"a passage begins at {offset}, before the end of the last one")
@@ -121,10 +123,6 @@ def _text(node: Node, name: str, losses: Losses) -> str:
                 raise ValueError(f"nothing between {len(text)} and {offset}")
             filled += bool(gap)
             text += ("\n" if gap == 1 and text else " " * gap) + its
-    try:
-        f"{name}{text}".encode()
-    except UnicodeEncodeError as error:  # JSON can spell it.
-        raise ValueError("its text or name holds half a surrogate pair") from error
     if filled:
         losses.add("text: gap between passages filled with white space", name, times=filled)
     return text
@@ -134,7 +132,7 @@ def _spans(annotation: Node, text: str, name: str, reading: Reading) -> list[Spa
     infons: Mapping[str, str] = annotation.get("infons") or {}
     if _LABEL not in infons:
         raise KeyError(f"infon {_LABEL!r}")
-    places = [(int(one["offset"]), int(one["length"])) for one in annotation["locations"]]
+    places = [(_number(one["offset"]), _number(one["length"])) for one in annotation["locations"]]
     fragments = [(start, start + length) for start, length in places]
     if not fragments or any(start < 0 or end <= start for start, end in fragments):
         raise ValueError("its location is not a range of characters")
@@ -144,7 +142,7 @@ def _spans(annotation: Node, text: str, name: str, reading: Reading) -> list[Spa
         mention = " ".join(text[start:end] for start, end in fragments)
     if said := mention_mismatch(text, fragments, mention):
         raise ValueError(said)
-    label = str(infons[_LABEL])
+    label = checked_name(infons[_LABEL], f"infon {_LABEL!r}")
     score = _probability(infons.get(_SCORE))
     if len(fragments) > 1:
         span = Span(min(fragments)[0], max(end for _, end in fragments), label)
@@ -153,6 +151,14 @@ def _spans(annotation: Node, text: str, name: str, reading: Reading) -> list[Spa
     known = {_LABEL} if score is None else {_LABEL, _SCORE}
     _tell_infons(infons, known, name, reading.losses, " of a mention")
     return [Span(start, end, label, score) for start, end in fragments]
+
+
+def _number(value: object) -> int:
+    """An offset or a length; XML has them as text."""
+    number = str(value)
+    if not _OFFSET.fullmatch(number):
+        raise ValueError(f"{excerpt(number)} is no offset or length")
+    return int(number)
 
 
 def _probability(score: object) -> float | None:
@@ -168,7 +174,7 @@ def _tell_infons(
     infons: Mapping[str, str], known: Set[str], name: str, losses: Losses, of: str = ""
 ) -> None:
     for key in sorted(infons.keys() - known):
-        losses.add(f"infon {excerpt(key)}{of}", name)
+        losses.add(f"infon {as_name(key)}{of}", name)
 
 
 def _with_facts(document: Document, node: Node, losses: Losses) -> Document:
@@ -177,11 +183,12 @@ def _with_facts(document: Document, node: Node, losses: Losses) -> Document:
     _tell_infons(infons, {_LANGUAGE, _CASE, _ANNOTATED}, document.id, losses)
     for passage in node.get("passages") or []:
         _tell_infons(passage.get("infons") or {}, frozenset(), document.id, losses, " of a passage")
+    annotated = json.loads(infons.get(_ANNOTATED) or "[]")
     return replace(
         document,
-        language=str(infons.get(_LANGUAGE, "")),
-        annotated=frozenset(json.loads(infons.get(_ANNOTATED, "[]"))),
-        case=str(infons.get(_CASE, "")) or document.case,
+        language=checked_text(infons.get(_LANGUAGE) or "", _LANGUAGE),
+        annotated=frozenset(checked_text(label, _ANNOTATED) for label in annotated),
+        case=checked_text(infons.get(_CASE) or "", _CASE) or document.case,
     )
 
 
@@ -205,7 +212,7 @@ def _tell_characters(document: Document, losses: Losses) -> None:
     names = [document.id, document.case, document.language, *document.annotated]
     if any(map(NOT_XML.search, [*names, *(span.label for span in document.spans)])):
         raise OutputError(
-            f"XML cannot carry the name or a label of {excerpt(document.id)}; write BioC as .json"
+            f"XML cannot carry the name or a label of {as_name(document.id)}; write BioC as .json"
         )
     if wrong := NOT_XML.findall(document.text):
         losses.add("text: character unknown to XML, now U+FFFD", document.id, times=len(wrong))

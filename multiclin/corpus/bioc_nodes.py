@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 from xml.sax.saxutils import escape, quoteattr
 
 from multiclin.errors import CorpusError, Problem
-from multiclin.files import atomic_write, read_text
+from multiclin.files import atomic_write, opened, read_text
 
 Node = dict[str, Any]
 """An element: its attributes and texts, `infons` as a dictionary, children in lists by kind."""
@@ -43,7 +43,7 @@ def _json_nodes(path: Path) -> Iterator[Node]:
             raise TypeError
     except json.JSONDecodeError as error:
         raise CorpusError([Problem(path, error.lineno, f"not JSON: {error.msg}")]) from error
-    except (KeyError, TypeError, RecursionError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:  # A number without end.
         message = 'no BioC collection: expected an object with a list "documents"'
         raise CorpusError([Problem(path, 0, message)]) from error
     yield from documents
@@ -51,12 +51,13 @@ def _json_nodes(path: Path) -> Iterator[Node]:
 
 def _xml_nodes(path: Path) -> Iterator[Node]:
     try:
-        events = ElementTree.iterparse(path, events=("start", "end"))  # Entities stay unresolved.
-        _, root = next(events)
-        for event, element in events:
-            if event == "end" and element.tag == "document":
-                yield _node(element)
-                root.clear()
+        with opened(path) as stream:  # Entities stay unresolved.
+            events = ElementTree.iterparse(stream, events=("start", "end"))
+            _, root = next(events)
+            for event, element in events:
+                if event == "end" and element.tag == "document":
+                    yield _node(element)
+                    root.clear()
     except ElementTree.ParseError as error:
         line, column = error.position
         message = f"not XML: {str(error).partition(':')[0]} at column {column}"

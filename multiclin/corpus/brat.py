@@ -15,7 +15,15 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import BOM, ReadReport, excerpt, mention_mismatch, one_line, settle_bom
+from multiclin.corpus import (
+    BOM,
+    ReadReport,
+    as_name,
+    excerpt,
+    mention_mismatch,
+    one_line,
+    settle_bom,
+)
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError, CorpusError, OutputError, Problem
 from multiclin.files import atomic_write, decode, read_text
@@ -226,7 +234,7 @@ def write_text(document: Document, folder: Path, *, overwrite: bool = False) -> 
 def _write(content: str, folder: Path, name: str, *, overwrite: bool) -> Path:
     # An id can come from a stranger's JSONL file.
     if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
-        raise OutputError(f"the document id {excerpt(name)} leads out of the folder {folder}")
+        raise OutputError(f"the document id {as_name(name)} leads out of the folder {folder}")
     path = folder / name
     with atomic_write(path, overwrite=overwrite) as stream:
         stream.write(content)

@@ -36,10 +36,10 @@ from multiclin.corpus.tagged import (
     spans_of,
     tagged_sentences,
 )
-from multiclin.corpus.texts import case_of, files_of, find_texts
+from multiclin.corpus.texts import case_of, files_of, find_texts, text_places
 from multiclin.document import Document
 from multiclin.errors import CorpusError, Problem
-from multiclin.files import atomic_write, decode, read_text
+from multiclin.files import atomic_write, decode, read_lines, read_text
 
 SUFFIXES: Final = (".conll", ".bio", ".iob", ".iob2", ".bioes")
 OTHER_SUFFIXES: Final = (".tsv", ".txt")
@@ -113,10 +113,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _texts(path: Path, reading: Reading) -> Mapping[str, Path]:
-    if reading.texts:
-        return find_texts(reading.texts)
-    beside = (path if path.is_dir() else path.parent) / TEXTS
-    return find_texts(beside) if any(beside.rglob("*.txt")) else {}
+    """Each under its path, as we write it, and under its name alone."""
+    root = reading.texts or (path if path.is_dir() else path.parent) / TEXTS
+    if not reading.texts and not any(root.rglob("*.txt")):
+        return {}
+    return text_places(root) | find_texts(root)
 
 
 def _drafts(path: Path, problems: list[Problem]) -> Iterator[_Draft]:
@@ -149,14 +150,11 @@ def _drafts(path: Path, problems: list[Problem]) -> Iterator[_Draft]:
 
 def _lines(path: Path, problems: list[Problem]) -> Iterator[tuple[int, str]]:
     try:
-        with path.open("rb") as stream:
-            for number, raw in enumerate(stream, 1):
-                line = decode(raw, path, line=number)
-                yield number, (line.removeprefix(BOM) if number == 1 else line).rstrip("\r\n")
+        for number, raw in read_lines(path):
+            line = decode(raw, path, line=number)
+            yield number, (line.removeprefix(BOM) if number == 1 else line).rstrip("\r\n")
     except CorpusError as error:
         problems += error.problems
-    except OSError as error:
-        problems.append(Problem(path, 0, f"cannot be read: {error.strerror}"))
 
 
 def _add(draft: _Draft, number: int, fields: list[str], offsets: re.Match[str] | None) -> None:

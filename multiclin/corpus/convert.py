@@ -20,13 +20,14 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TextIO
 
+from multiclin.corpus import listing
 from multiclin.corpus.exchange import Loss, Losses, Reading, Survey
 from multiclin.corpus.formats import format_of
 from multiclin.corpus.release import normalise_language
 from multiclin.document import Document
 from multiclin.errors import ConfigError, OutputError
 from multiclin.files import atomic_write
-from multiclin.tables import as_text
+from multiclin.tables import as_text, visible
 
 DROPPED = "-"
 
@@ -67,7 +68,7 @@ class Renaming:
                 hint = f"; the nearest is {near[0]}" if near else ""
                 raise ConfigError(
                     f"--map {label}={self.labels[label]}: no mention has this label; the corpus "
-                    f"has {', '.join(known) or 'none'}{hint}"
+                    f"has {listing(known) or 'none'}{hint}"
                 )
 
     def after(self, survey: Survey, *, says_gold: bool) -> Survey:
@@ -158,7 +159,7 @@ def run(options: argparse.Namespace) -> None:
             renaming=Renaming(options.labels),
             sink=sink,
         )
-    print(said(done, options.target))
+    print(visible(said(done, options.target)))
     if done.losses.counts:
         print(as_text(done.losses.table()), file=sys.stderr)
 

@@ -46,6 +46,7 @@ from multiclin.corpus.zenodo import (
     tell,
 )
 from multiclin.errors import ConfigError, CorpusError, OutputError
+from multiclin.faults import cannot_write
 
 _BLOCK: Final = 4096  # A file takes its space on a disk in steps of this.
 
@@ -154,7 +155,7 @@ def extract(path: Path, dest: Path, parts: Parts, *, overwrite: bool = False) ->
             old = {one.folder for one in _present(dest, parts, overwrite) if set_key(one) in keys}
             _swap(building / "new", dest, old, building)
         except OSError as error:
-            raise OutputError(f"cannot write {dest}: {error}") from error
+            raise OutputError(cannot_write(dest, error)) from error
         finally:
             shutil.rmtree(building, ignore_errors=True)
     return sorted(find_sets(dest / one.folder)[0] for one in chosen)

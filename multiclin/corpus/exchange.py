@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from multiclin.corpus import excerpt, one_line
+from multiclin.corpus import as_name, one_line
 from multiclin.document import Document, Span
 from multiclin.errors import OutputError
 from multiclin.tables import Table
@@ -165,10 +165,10 @@ def file_name(document: Document) -> str:
         OutputError: It would not.
     """
     name = document.id
-    hidden = any(part.startswith(".") or part == "__MACOSX" for part in name.split("/"))
-    if hidden or name != one_line(name).strip() or name.endswith((".txt", "/")):
+    wrong = any(part[:1] in ("", ".") or part == "__MACOSX" for part in name.split("/"))
+    if wrong or name != one_line(name).strip() or name.endswith(".txt"):
         raise OutputError(
-            f"no file can be named after the document {excerpt(name)}: it begins with a dot, ends "
+            f"no file can be named after the document {as_name(name)}: it begins with a dot, ends "
             "in .txt, or has white space at an edge; rename it, or convert to jsonl"
         )
     return name
@@ -182,6 +182,6 @@ def label_without_space(label: str) -> str:
     """
     if label.split() != [label]:
         raise OutputError(
-            f"this format cannot carry the label {excerpt(label)}; rename it: --map '{label}=NAME'"
+            f"this format cannot carry the label {as_name(label)}; rename it: --map '{label}=NAME'"
         )
     return label

@@ -12,6 +12,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from itertools import groupby
@@ -19,7 +20,7 @@ from operator import itemgetter
 from pathlib import Path
 from typing import Final, Protocol
 
-from multiclin.corpus import bioc, conll, excerpt, huggingface
+from multiclin.corpus import as_name, bioc, conll, excerpt, huggingface, listing
 from multiclin.corpus.exchange import Losses, Reading, Survey
 from multiclin.corpus.jsonl import read_documents, write_documents
 from multiclin.corpus.release import normalise_language
@@ -29,7 +30,7 @@ from multiclin.corpus.texts import case_of, files_of
 from multiclin.corpus.trees import Trees
 from multiclin.document import Document
 from multiclin.errors import ConfigError, CorpusError, OutputError, Problem
-from multiclin.files import atomic_folder
+from multiclin.files import atomic_folder, read_lines
 
 Split = tuple[str, Document]
 """Name of the split, empty where there is none, and a document."""
@@ -102,7 +103,7 @@ class Parts:
             try:
                 for document in self.read_part(path, reading):
                     if document.id in seen:
-                        message = f"a second document with the name {excerpt(document.id)}"
+                        message = f"a second document with the name {as_name(document.id)}"
                         problems.append(Problem(path, 0, message))
                         continue
                     seen.add(document.id)
@@ -151,11 +152,11 @@ class Parts:
 
 
 def _must_be_there(axis: str, asked: str, known: Iterable[str]) -> None:
-    listed = sorted(known)
-    if asked and listed and asked not in listed:
-        near = get_close_matches(asked, listed, n=1, cutoff=0)[0]
+    known = sorted(known)
+    if asked and known and asked not in known:
+        near = get_close_matches(asked, known, n=1, cutoff=0)[0]
         raise ConfigError(
-            f"--{axis} {asked}: the corpus has {', '.join(map(repr, listed))}; nearest: {near!r}"
+            f"--{axis} {asked}: the corpus has {listing(known)}; nearest: {excerpt(near)}"
         )
 
 
@@ -230,8 +231,8 @@ def read_jsonl(path: Path, reading: Reading) -> Iterator[Document]:
 
 def _tell_keys(path: Path, losses: Losses) -> None:
     """The keys of a file that are none of ours; lines that are wrong are told elsewhere."""
-    with path.open("rb") as stream:
-        for line in stream:
+    with suppress(CorpusError):
+        for _, line in read_lines(path):
             try:
                 entry = json.loads(line)
                 spans = entry.get("spans") or []
@@ -243,7 +244,7 @@ def _tell_keys(path: Path, losses: Losses) -> None:
             except (ValueError, TypeError, AttributeError, RecursionError):
                 continue
             for key, times in sorted(Counter(keys).items()):
-                losses.add(f"key {excerpt(key)}", name, times=times)
+                losses.add(f"key {as_name(key)}", name, times=times)
 
 
 def write_jsonl(documents: Iterable[Document], path: Path, _: Losses) -> None:

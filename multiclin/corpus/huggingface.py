@@ -26,7 +26,14 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any, Final
 
-from multiclin.corpus import excerpt, mention_mismatch
+from multiclin.corpus import (
+    as_name,
+    as_range,
+    checked_name,
+    checked_text,
+    excerpt,
+    mention_mismatch,
+)
 from multiclin.corpus.exchange import Losses, Reading
 from multiclin.corpus.tagged import (
     Token,
@@ -39,7 +46,7 @@ from multiclin.corpus.tagged import (
 from multiclin.corpus.texts import case_of, files_of
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError, CorpusError, Problem
-from multiclin.files import atomic_write, decode, read_text
+from multiclin.files import atomic_write, decode, opened, read_lines, read_text
 
 SUFFIXES: Final = (".jsonl", ".json", ".parquet")
 
@@ -69,7 +76,7 @@ def read_huggingface(path: Path, reading: Reading) -> Iterator[Document]:
             together = [row for row, _ in group]
             try:
                 yield _document(together, file, reading)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+            except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
                 said = f"it has no {error}" if isinstance(error, KeyError) else str(error)
                 problems.append(Problem(file, together[0][0], f"not such a row: {said}"))
     if problems:
@@ -79,34 +86,34 @@ def read_huggingface(path: Path, reading: Reading) -> Iterator[Document]:
 def enumerate_rows(rows: Iterable[_NumberedRow]) -> Iterator[tuple[_NumberedRow, object]]:
     """Each row with what it shares with the others of its document: a name, or its number."""
     for number, row in rows:
-        yield (number, row), row.get("document") or number
+        told = row.get("document")
+        yield (number, row), number if told in (None, "") else ["document", told]
 
 
 def _json_rows(path: Path, problems: list[Problem]) -> Iterator[_NumberedRow]:
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                try:
-                    content = decode(line, path, line=number).strip().removeprefix("\ufeff")
-                    row = json.loads(content) if content else None
-                except CorpusError as error:
-                    problems += error.problems
-                except (ValueError, RecursionError) as error:
-                    problems.append(Problem(path, number, f"not a line of JSON: {error}"))
-                else:
-                    if isinstance(row, dict):
-                        yield number, row
-                    elif content:
-                        problems.append(Problem(path, number, "expected an object on each line"))
-    except OSError as error:
-        problems.append(Problem(path, 0, f"cannot be read: {error.strerror}"))
+        for number, line in read_lines(path):
+            try:
+                content = decode(line, path, line=number).strip().removeprefix("\ufeff")
+                row = json.loads(content) if content else None
+            except CorpusError as error:
+                problems += error.problems
+            except (ValueError, RecursionError) as error:
+                problems.append(Problem(path, number, f"not a line of JSON: {error}"))
+            else:
+                if isinstance(row, dict):
+                    yield number, row
+                elif content:
+                    problems.append(Problem(path, number, "expected an object on each line"))
+    except CorpusError as error:
+        problems += error.problems
 
 
 def _parquet_rows(path: Path) -> Iterator[_NumberedRow]:
     parquet, arrow_error = _pyarrow(path)
     number = 0
     try:
-        with parquet.ParquetFile(path) as file:
+        with opened(path) as stream, parquet.ParquetFile(stream) as file:
             for batch in file.iter_batches(batch_size=64):
                 for row in batch.to_pylist():
                     number += 1
@@ -129,16 +136,15 @@ def _pyarrow(path: Path) -> tuple[Any, type[Exception]]:
 
 def _document(rows: Sequence[_NumberedRow], path: Path, reading: Reading) -> Document:
     number, first = rows[0]
-    name = first.get("document") or first.get("id")
-    name = f"{path.stem}-{number:06d}" if name is None or name == "" else str(name)
+    told = [first[key] for key in ("document", "id") if first.get(key) not in (None, "")]
+    name = checked_name(told[0], "its name") if told else f"{path.stem}-{number:06d}"
     read, columns = (_of_tokens, _TAGS) if "tokens" in first else (_of_spans, _SPANS)
     used = next((column for column in columns if column in first), columns[0])
     text, spans = read([row for _, row in rows], used, name, path, reading.losses)
-    f"{name}{text}".encode()  # Half a surrogate pair, which JSON can spell, is a ValueError.
     known = _FACTS | {used} | ({"tokens"} if "tokens" in first else set())
     for column in sorted(set().union(*(row.keys() for _, row in rows)) - known):
-        reading.losses.add(f"column {excerpt(column)}", name, times=len(rows))
-    language = str(first.get("language") or "")
+        reading.losses.add(f"column {as_name(column)}", name, times=len(rows))
+    language = checked_text(first.get("language") or "", "language")
     return Document(name, text, spans, language, reading.annotated, case_of(name))
 
 
@@ -151,6 +157,7 @@ def _of_tokens(
     if not is_known:
         text = rebuilt(row["tokens"] for row in rows)
         losses.add("text: rebuilt, a space between two tokens", name)
+    checked_text(text, "its text")
     at = 0
     for row in rows:
         tags = [_tag(tag, column, path) for tag in row[column]]
@@ -174,7 +181,7 @@ def _tag(tag: object, column: str, path: Path) -> str:
             f"line from number 0 on, into {path.parent / 'names.txt'}"
         )
     if not 0 <= tag < len(names):
-        raise ValueError(f"tag {tag} of {column}, which has {len(names)} names")
+        raise ValueError(f"tag {excerpt(str(tag))} of {column}, which has {len(names)} names")
     return check_tag(names[tag])
 
 
@@ -202,18 +209,18 @@ def _of_spans(
     rows: Sequence[_Row], column: str, name: str, _: Path, losses: Losses
 ) -> tuple[str, tuple[Span, ...]]:
     (row,) = rows
-    text = row["text"]
+    text = checked_text(row["text"], "text")
     spans = []
     for one in row[column] or []:
         start, end = one["start"], one["end"]
         if type(start) is not int or type(end) is not int or not 0 <= start < end <= len(text):
-            raise ValueError(f"offset {start!r}-{end!r} is no range of its text")
+            raise ValueError(f"offset {as_range(start, end)} is no range of its text")
         said = mention_mismatch(text, [(start, end)], str(one.get("text") or text[start:end]))
         if said:
             raise ValueError(said)
-        spans.append(Span(start, end, str(one["label"])))
+        spans.append(Span(start, end, checked_name(one["label"], "a label")))
         for key in sorted(one.keys() - {"start", "end", "label", "text"}):
-            losses.add(f"{column}: {excerpt(key)}", name, spans[-1])
+            losses.add(f"{column}: {as_name(key)}", name, spans[-1])
     return text, tuple(spans)
 
 

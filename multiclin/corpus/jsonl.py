@@ -15,10 +15,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from multiclin.corpus import mention_mismatch
+from multiclin.corpus import as_name, as_range, checked_text, mention_mismatch
 from multiclin.document import Document, Span
 from multiclin.errors import CorpusError, Problem
-from multiclin.files import atomic_write, decode
+from multiclin.files import atomic_write, decode, read_lines
 
 _BOM_BYTES = "\ufeff".encode()
 
@@ -32,24 +32,23 @@ def read_documents(path: Path) -> Iterator[Document]:
     problems: list[Problem] = []
     seen: set[str] = set()
     try:
-        with path.open("rb") as stream:
-            for number, line in enumerate(stream, 1):
-                content = line.removeprefix(_BOM_BYTES) if number == 1 else line
-                if not content.strip():
-                    continue
-                try:
-                    document = parse_document(decode(content, path, line=number))
-                    if document.id in seen:
-                        raise ValueError(f"a second document with the id {document.id!r}")
-                except CorpusError as error:
-                    problems += error.problems
-                except ValueError as error:
-                    problems.append(Problem(path, number, str(error)))
-                else:
-                    seen.add(document.id)
-                    yield document
-    except OSError as error:
-        problems.append(Problem(path, 0, f"cannot be read: {error.strerror}"))
+        for number, line in read_lines(path):
+            content = line.removeprefix(_BOM_BYTES) if number == 1 else line
+            if not content.strip():
+                continue
+            try:
+                document = parse_document(decode(content, path, line=number))
+                if document.id in seen:
+                    raise ValueError(f"a second document with the id {as_name(document.id)}")
+            except CorpusError as error:
+                problems += error.problems
+            except ValueError as error:
+                problems.append(Problem(path, number, str(error)))
+            else:
+                seen.add(document.id)
+                yield document
+    except CorpusError as error:
+        problems += error.problems
     if problems:
         raise CorpusError(problems)
 
@@ -73,6 +72,8 @@ def parse_document(line: str) -> Document:
     annotated = entry.get("annotated") or []
     if not isinstance(annotated, list) or not all(isinstance(name, str) for name in annotated):
         raise ValueError("'annotated' must be a list of labels")
+    for name in annotated:
+        checked_text(name, "'annotated'")
     spans = entry.get("spans") or []
     if not isinstance(spans, list):
         raise ValueError(f"'spans' must be a list, found {_kind(spans)}")
@@ -87,16 +88,9 @@ def parse_document(line: str) -> Document:
 
 
 def _string(entry: dict[str, Any], key: str, default: str | None = None) -> str:
-    value = default if entry.get(key) is None else entry[key]
-    if not isinstance(value, str):
-        raise ValueError(f"{key!r} must be a string, found {_kind(value)}")
-    if not value and default is None and key == "id":
-        raise ValueError("'id' is empty")
-    try:
-        value.encode()
-    except UnicodeEncodeError as error:
-        message = f"{key!r} holds half a surrogate pair at character {error.start}"
-        raise ValueError(message) from error
+    value = checked_text(default if entry.get(key) is None else entry[key], repr(key))
+    if not value and key in ("id", "label"):
+        raise ValueError(f"{key!r} is empty")
     return value
 
 
@@ -105,7 +99,7 @@ def _span(entry: object, text: str) -> Span:
         raise ValueError(f"a span must be an object, found {_kind(entry)}")
     start, end, score = entry.get("start"), entry.get("end"), entry.get("score")
     if type(start) is not int or type(end) is not int or not 0 <= start < end:
-        raise ValueError(f"offset {start!r}-{end!r} is not a range of characters")
+        raise ValueError(f"offset {as_range(start, end)} is not a range of characters")
     if end > len(text):
         raise ValueError(f"offset {start}-{end} lies beyond the text of {len(text)} characters")
     if "text" in entry:

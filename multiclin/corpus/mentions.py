@@ -14,9 +14,10 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import BOM, excerpt
+from multiclin.corpus import BOM, as_name, excerpt, listing
 from multiclin.corpus.texts import UNKNOWN, language_of
-from multiclin.corpus.tsv import Row, read_rows
+from multiclin.corpus.tsv import Row, group_rows, read_rows
+from multiclin.document import CROWD, crowded
 from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.files import read_text
 
@@ -69,14 +70,27 @@ def read_mentions(files: Iterable[Path]) -> list[Row]:
             problems += error.problems
             continue
         rows += found
+        problems += _crowds(found, file)
         for name, label in sorted({(row.filename, row.label) for row in found}):
             source = sources.setdefault((name, label), file)
             if source != file:
-                message = f"{label} of {excerpt(name)} is in {source} too; name one of the folders"
+                message = f"{label} of {as_name(name)} is in {source} too; name one of the folders"
                 problems.append(Problem(file, 0, message))
     if problems:
         raise CorpusError(problems)
     return rows
+
+
+def _crowds(rows: Iterable[Row], path: Path) -> list[Problem]:
+    """Documents with more mentions at one place than can be compared."""
+    problems = []
+    for name, mine in group_rows(rows).items():
+        if label := crowded((row.label, row.start, row.end) for row in mine):
+            message = (
+                f"{as_name(name)}: over {CROWD} mentions of {as_name(label)} share a character"
+            )
+            problems.append(Problem(path, mine[0].line, message))
+    return problems
 
 
 def _read_ann(path: Path) -> list[Row]:
@@ -121,7 +135,7 @@ def native_names(path: Path, scored: Collection[str]) -> set[str]:
     known = {name for name in scored if name.removesuffix(".txt") in names}
     strangers = sorted(names - {name.removesuffix(".txt") for name in known})
     if scored and not known:
-        example = excerpt(min(scored))
+        example = as_name(min(scored))
         raise ConfigError(
             f"native={path}: none of its {len(names)} lines names a scored document; write one "
             f"name per line as the table has it, such as {example}"
@@ -132,7 +146,7 @@ def native_names(path: Path, scored: Collection[str]) -> set[str]:
             path,
             len(strangers),
             len(names),
-            excerpt(strangers[0]),
+            as_name(strangers[0]),
         )
     return known
 
@@ -168,5 +182,5 @@ def meant_label(entity: str, gold: Collection[str], predicted: Collection[str]) 
     near = get_close_matches(entity.upper(), known, n=1, cutoff=0)[0]
     raise ConfigError(
         f"entity={entity}: no mention has this label; gold and predictions have "
-        f"{', '.join(known)}; the nearest is {near}"
+        f"{listing(known)}; the nearest is {listing([near])}"
     )

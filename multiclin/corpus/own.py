@@ -16,7 +16,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from multiclin.corpus import ReadReport
+from multiclin.corpus import ReadReport, listing
 from multiclin.corpus.exchange import Losses, Reading, Survey
 from multiclin.corpus.formats import Format, format_of
 from multiclin.corpus.release import CorpusSet, normalise_language
@@ -24,6 +24,7 @@ from multiclin.corpus.source import ROLES, Corpus, role_of
 from multiclin.corpus.texts import UNKNOWN, files_of, folders_of
 from multiclin.document import Document
 from multiclin.errors import ConfigError, CorpusError, Problem
+from multiclin.files import opened
 from multiclin.tables import as_text
 
 _ALSO_READ: Final = (".ann", ".json", ".txt")
@@ -62,7 +63,7 @@ class OwnCorpus(Corpus):
         found = self._found.survey
         for label in self.labels.values():
             if label not in found.labels:
-                known = ", ".join(f"{one} {n:,}" for one, n in sorted(found.mentions.items()))
+                known = listing(f"{one} {n:,}" for one, n in sorted(found.mentions.items()))
                 raise ConfigError(
                     f"entity.labels: no mention in {self.root} has the label {label}; found: "
                     f"{known or 'none'}. entity=all takes every label, "
@@ -84,18 +85,23 @@ class OwnCorpus(Corpus):
     @cached_property
     def digest(self) -> str:
         """A hash over names and contents of all files that may be read, and over how they are."""
+        _ = self.stamps
         total = blake2b(repr((self.format, self.language, self._asked)).encode(), digest_size=16)
         for name, path in self._files():
             try:
                 said = f"{len(name)} {name} {path.stat().st_size} "
                 total.update(said.encode("utf-8", "surrogateescape"))
-                with path.open("rb") as stream:
+                with opened(path) as stream:
                     while chunk := stream.read(1 << 20):
                         total.update(chunk)
             except OSError as error:
                 problem = Problem(path, 0, f"cannot be read: {error.strerror}")
                 raise CorpusError([problem]) from error
         return total.hexdigest()
+
+    def files(self) -> Iterator[Path]:
+        """Every file that may be read."""
+        return (path for _, path in self._files())
 
     def _files(self) -> Iterator[tuple[str, Path]]:
         """Every file with its name below its root, in a fixed order."""
@@ -116,8 +122,8 @@ class OwnCorpus(Corpus):
             return found
         if missing := sorted(set(self._asked) - set(found)):
             raise ConfigError(
-                f"languages={','.join(self._asked)}: the corpus has no {', '.join(missing)}, only "
-                f"{', '.join(found)}; data.language= says it where its files do not"
+                f"languages={','.join(self._asked)}: the corpus has no {listing(missing)}, only "
+                f"{listing(found)}; data.language= says it where its files do not"
             )
         return self._asked
 

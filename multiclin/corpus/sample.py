@@ -29,6 +29,7 @@ from multiclin.corpus.lexicon import LANGUAGES, Lexicon, TermDraws, lexicon
 from multiclin.corpus.tsv import format_rows, rows_from_documents
 from multiclin.document import Document, Span
 from multiclin.errors import ConfigError, OutputError
+from multiclin.faults import cannot_write
 
 # How often, of the occasions that there are.
 ABBREVIATION, ABBREVIATION_ALONE = 0.8, 0.15
@@ -249,7 +250,7 @@ def generate(
             root.rmdir()
         temporary.rename(root)
     except OSError as error:
-        raise OutputError(f"cannot write {root}: {error}") from error
+        raise OutputError(cannot_write(root, error)) from error
     finally:
         rmtree(temporary, ignore_errors=True)
     return summary

@@ -24,6 +24,7 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import NamedTuple
 
+from multiclin.corpus import as_name
 from multiclin.document import Document
 from multiclin.errors import ConfigError, CorpusError, Problem
 from multiclin.files import atomic_write, read_text
@@ -190,8 +191,8 @@ def read_keys(path: Path, headers: Iterable[Header]) -> frozenset[str]:
         elif name and not name.startswith("#"):
             # The nearest name is slow to find among thousands, and one example mends a list.
             near = [] if problems else get_close_matches(name, known, n=1, cutoff=0.0)
-            hint = f"; the nearest is {near[0]!r}" if near else ""
-            problems.append(Problem(path, number, f"no document {name!r}{hint}"))
+            hint = f"; the nearest is {as_name(near[0])}" if near else ""
+            problems.append(Problem(path, number, f"no document {as_name(name)}{hint}"))
     if problems:
         raise CorpusError(problems)
     return frozenset(listed)
@@ -213,8 +214,9 @@ def load_split(path: Path) -> dict[str, frozenset[str]]:
     """
     try:
         content = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        problem = Problem(path, error.lineno, f"not JSON ({error.msg}); delete it to split anew")
+    except (ValueError, RecursionError) as error:
+        line, why = getattr(error, "lineno", 0), getattr(error, "msg", "nested or long without end")
+        problem = Problem(path, line, f"not JSON ({why}); delete it to split anew")
         raise CorpusError([problem]) from error
     sides = content.values() if isinstance(content, dict) else [None]
     if not all(isinstance(s, list) and all(isinstance(key, str) for key in s) for s in sides):

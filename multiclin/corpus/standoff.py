@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import excerpt, settle_bom
+from multiclin.corpus import as_name, settle_bom
 from multiclin.corpus.brat import read_ann, write_ann, write_text
 from multiclin.corpus.exchange import Losses, Reading, file_name
 from multiclin.corpus.source import role_of
@@ -108,11 +108,13 @@ def write_brat(documents: Iterable[Document], folder: Path, losses: Losses) -> N
         try:
             write_ann(document, folder)
         except OutputError as error:
+            if error.__cause__ is not None:  # It is the disk that has failed.
+                raise
             raise OutputError(f"{error}; --map renames labels") from error
 
 
-def _tell_folder(document: Document, losses: Losses) -> None:
-    if "/" in file_name(document):
+def _tell_folder(document: Document, losses: Losses, *, is_named: bool = False) -> None:
+    if "/" in file_name(document) and not is_named:
         losses.add("name: its folder, where the name without it is the only one", document.id)
 
 
@@ -136,10 +138,10 @@ def read_tables(path: Path, reading: Reading) -> Iterator[Document]:
             continue
         tables.append((file, group_rows(rows)))
         for column, number in others.items():
-            reading.losses.add(f"column {excerpt(column)}", file.name, times=number)
-    texts = find_texts(reading.texts or _beside(path))
+            reading.losses.add(f"column {as_name(column)}", file.name, times=number)
+    named = {name for _, grouped in tables for name in grouped}
+    texts = find_texts(reading.texts or _beside(path), named)
     if path.is_file() and role_of(path.stem):
-        named = {name for _, grouped in tables for name in grouped}
         _tell_unnamed(path, texts, reading.losses)
         texts = {name: text for name, text in texts.items() if name in named}
     problems += _told_twice(tables)
@@ -184,7 +186,7 @@ def _told_twice(tables: Sequence[tuple[Path, Mapping[str, Sequence[Row]]]]) -> l
             for label in sorted({row.label for row in rows}):
                 source = sources.setdefault((name, label), file)
                 if source != file:
-                    message = f"{label} of {excerpt(name)} is in {source} too; keep one table"
+                    message = f"{label} of {as_name(name)} is in {source} too; keep one table"
                     problems.append(Problem(file, rows[0].line, message))
     return problems
 
@@ -215,10 +217,10 @@ def write_tables(documents: Iterable[Document], folder: Path, losses: Losses) ->
 
     def written() -> Iterator[Document]:
         for document in documents:
-            _tell_folder(document, losses)
+            _tell_folder(document, losses, is_named=bool(document.spans))
             for label in sorted({span.label for span in document.spans}):
                 if label != label.strip():
-                    raise OutputError(f"white space at an edge of the label {excerpt(label)}")
+                    raise OutputError(f"white space at an edge of the label {as_name(label)}")
             write_text(document, folder / TEXTS)
             yield document
 

@@ -11,18 +11,20 @@ from __future__ import annotations
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from itertools import islice, starmap
 from pathlib import Path
 from typing import Final
 
-from multiclin.corpus import excerpt, one_line
+from multiclin.corpus import as_name, one_line
 from multiclin.corpus.jsonl import read_documents
 from multiclin.document import Document
 from multiclin.errors import CorpusError, Problem
 from multiclin.files import read_text
 
 UNKNOWN: Final = "unknown"
+LONGEST: Final = 10_000_000
+"""Characters that a text to be predicted may have: 2 GiB of memory for its tokens."""
 
 _LANGUAGE: Final = re.compile(r"(?:MultiClinNER-)?([a-z]{2})-")
 _DOCUMENT: Final = re.compile(r"MultiClinNER-[^-]+-(.+)-[^-]+-(\d+)")
@@ -38,9 +40,10 @@ def folders_of(root: Path) -> Iterator[Path]:
     waiting = [root]
     while waiting:
         folder = waiting.pop()
-        if folder.resolve() in seen:
+        place = folder.resolve()
+        if place in seen:
             continue
-        seen.add(folder.resolve())
+        seen.add(place)
         yield folder
         try:
             with os.scandir(folder) as entries:
@@ -63,14 +66,17 @@ def _is_visible(name: str) -> bool:
 def case_of(id: str) -> str:
     """The case that a document id names: split and number, one in all languages and entities.
 
+    Folders in the id do not count.
+
     Example:
         >>> case_of("MultiClinNER-en-train-disease-0001")
         'train-0001'
         >>> case_of("S0004-06142005000500011-1")
         'S0004-06142005000500011-1'
     """
-    match = _DOCUMENT.fullmatch(id)
-    return "-".join(match.groups()) if match else id
+    name = id.rpartition("/")[2] or id
+    match = _DOCUMENT.fullmatch(name)
+    return "-".join(match.groups()) if match else name
 
 
 def language_of(document: str) -> str:
@@ -83,11 +89,29 @@ def language_of(document: str) -> str:
     return match.group(1) if match else UNKNOWN
 
 
-def find_texts(path: Path) -> dict[str, Path]:
+def find_texts(path: Path, named: Container[str] = ()) -> dict[str, Path]:
     """Every `.txt` at or below `path` by the id of its document; a file gives itself.
 
+    Args:
+        path: A folder or a file.
+        named: Ids that something else gives documents: those that are paths stay.
+
     Example:
-        `x.txt`, `a/x.txt` and `a/y.txt` have the ids `x`, `a/x` and `y`.
+        `x.txt`, `a/x.txt` and `a/y.txt` have the ids `x`, `a/x` and `y`; if `a/y` is named, `a/y`.
+
+    Raises:
+        CorpusError: There is none.
+    """
+    places = text_places(path)
+    alike = Counter(text.stem for text in places.values())
+    return {
+        place if place in named or alike[text.stem] > 1 else text.stem: text
+        for place, text in places.items()
+    }
+
+
+def text_places(path: Path) -> dict[str, Path]:
+    """Every `.txt` at or below `path` by its path from there without suffix, sorted.
 
     Raises:
         CorpusError: There is none.
@@ -99,12 +123,8 @@ def find_texts(path: Path) -> dict[str, Path]:
     found = [text for folder in folders_of(path) for text in files_of(folder, ".txt")]
     if not found:
         raise CorpusError([Problem(path, 0, "no .txt file here or in any folder below")])
-    alike = Counter(text.stem for text in found)
     places = {text.relative_to(path).with_suffix("").as_posix(): text for text in found}
-    return {
-        text.stem if alike[text.stem] == 1 else place: text
-        for place, text in sorted(places.items())
-    }
+    return dict(sorted(places.items()))
 
 
 class Texts:
@@ -139,7 +159,10 @@ class Texts:
 
 def _read(id: str, file: Path) -> Document | Problem:
     try:
-        return _wrong_name(id, file) or Document(id, read_text(file), case=case_of(file.stem))
+        text = read_text(file)
+        if len(text) > LONGEST:
+            return Problem(file, 0, f"no document has over {LONGEST:,} characters; cut it in parts")
+        return _wrong_name(id, file) or Document(id, text, case=case_of(file.stem))
     except CorpusError as error:
         return error.problems[0]
 
@@ -147,9 +170,9 @@ def _read(id: str, file: Path) -> Document | Problem:
 def _wrong_name(id: str, path: Path) -> Problem | None:
     """Why a table of mentions cannot carry this id; None where it can."""
     if one_line(id) != id:
-        return Problem(path, 0, f"a table cannot carry the TAB or line break in {excerpt(id)}")
+        return Problem(path, 0, f"a table cannot carry the TAB or line break in {as_name(id)}")
     try:
         id.encode()
     except UnicodeEncodeError:
-        return Problem(path, 0, f"the name {excerpt(id)} is not UTF-8; rename it")
+        return Problem(path, 0, f"the name {as_name(id)} is not UTF-8; rename it")
     return None

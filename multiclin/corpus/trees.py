@@ -72,10 +72,13 @@ class Trees:
         """Write a tree; documents of no split are `train`.
 
         Raises:
-            OutputError: A label or a name cannot be carried, or a file cannot be written.
+            OutputError: A label or a name cannot be carried, a file cannot be written, or no
+                document has gold.
             ConfigError: A document tells no language.
         """
         entities = entities_of(survey.labels)
+        if survey.documents and not entities:
+            raise OutputError("a MultiClinNER tree holds annotated texts, and none of these is")
         with atomic_folder(out) as root:
             for split, document in documents:
                 gold = survey.gold_of(document)

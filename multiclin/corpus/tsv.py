@@ -26,10 +26,19 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Final, TextIO
 
-from multiclin.corpus import BOM, ReadReport, excerpt, mention_mismatch, one_line, settle_bom
+from multiclin.corpus import (
+    BOM,
+    ReadReport,
+    as_name,
+    excerpt,
+    listing,
+    mention_mismatch,
+    one_line,
+    settle_bom,
+)
 from multiclin.document import Document, Span
 from multiclin.errors import CorpusError, OutputError, Problem
-from multiclin.files import atomic_write, read_text
+from multiclin.files import LARGEST_TABLE, atomic_write, read_text
 
 COLUMNS: Final = ("filename", "label", "start_span", "end_span", "text")
 
@@ -109,7 +118,7 @@ def read_dialect(path: Path) -> tuple[list[Row], Counter[str]]:
 
 
 def _read(path: Path, aliases: Mapping[str, str]) -> tuple[list[Row], Counter[str]]:
-    records = _records(read_text(path).removeprefix(BOM), path)
+    records = _records(read_text(path, LARGEST_TABLE).removeprefix(BOM), path)
     first, header = next(records, (1, []))
     names = [name.strip() for name in header]
     places = _places(names, aliases, path, first)
@@ -141,7 +150,7 @@ def _places(names: Sequence[str], aliases: Mapping[str, str], path: Path, line: 
         if column not in found or (name == column and names[found[column]] != column):
             found[column] = place
     if missing := [column for column in COLUMNS if column not in found]:
-        listed = ", ".join(map(excerpt, names)) or "none"
+        listed = listing(map(excerpt, names)) or "none"
         message = f"no column {', '.join(missing)}; the columns found are {listed}"
         raise CorpusError([Problem(path, line, message)])
     return [found[column] for column in COLUMNS]
@@ -204,7 +213,7 @@ def stream_rows(rows: Iterable[Row], stream: TextIO) -> None:
     for row in _watched(rows):
         for name in (row.filename, row.label):
             if one_line(name) != name:
-                raise OutputError(f"a table cannot carry the TAB or line break in {excerpt(name)}")
+                raise OutputError(f"a table cannot carry the TAB or line break in {as_name(name)}")
         writer.writerow((row.filename, row.label, row.start, row.end, one_line(row.text)))
 
 
@@ -248,7 +257,7 @@ def _watched(rows: Iterable[Row]) -> Iterator[Row]:
             "another number (%s): rename these documents, with a letter in front, in gold too",
             number,
             counts.total(),
-            ", ".join(map(excerpt, shown)),
+            ", ".join(map(as_name, shown)),
         )
 
 
@@ -346,7 +355,7 @@ def documents_from_rows(
 def rows_without_text(grouped: Mapping[str, Sequence[Row]], path: Path) -> list[Problem]:
     """One problem for each document that has rows but no text, at its first row."""
     return [
-        Problem(path, rows[0].line, f"no text for {excerpt(name)}")
+        Problem(path, rows[0].line, f"no text for {as_name(name)}")
         for name, rows in grouped.items()
     ]
 

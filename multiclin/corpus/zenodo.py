@@ -27,6 +27,7 @@ from typing import IO, Final, Protocol
 from urllib.parse import quote
 
 from multiclin.errors import CorpusError, MulticlinError, OutputError, Problem
+from multiclin.faults import cannot_write
 
 CONCEPT: Final = "https://doi.org/10.5281/zenodo.18508037"
 """Where a browser finds the newest version."""
@@ -172,7 +173,7 @@ class Zenodo:
                     )
                 return part.rename(target)
         except OSError as error:
-            raise OutputError(f"cannot write {part}: {error.strerror}") from error
+            raise OutputError(cannot_write(part, error)) from error
 
 
 ZENODO: Final = Zenodo()
@@ -219,7 +220,7 @@ class _Incoming:
         try:
             self.stream.write(chunk)
         except OSError as error:
-            raise OutputError(f"cannot write {self.stream.name}: {error.strerror}") from error
+            raise OutputError(cannot_write(self.stream.name, error)) from error
 
     def flush(self) -> None:
         """Not after every chunk, as pooch asks."""

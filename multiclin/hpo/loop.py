@@ -27,7 +27,13 @@ from omegaconf.errors import OmegaConfBaseException
 from optuna.trial import TrialState
 
 from multiclin.config import command
-from multiclin.errors import DivergedError, MulticlinError, OutOfMemoryError
+from multiclin.errors import (
+    DivergedError,
+    LostProcessError,
+    MulticlinError,
+    OutOfMemoryError,
+    WorkerError,
+)
 from multiclin.files import alone
 from multiclin.hpo.launching import Job, Slots
 from multiclin.hpo.pruning import WithdrawnError
@@ -36,6 +42,7 @@ from multiclin.hpo.storage import JOURNAL, open_storage, without_password
 from multiclin.hpo.study import Outcome, SharedStudy
 from multiclin.hpo.summary import headings
 from multiclin.mistakes import mistake, settings
+from multiclin.privacy import asked, message
 
 if TYPE_CHECKING:
     from multiclin.hpo.search import Search
@@ -46,14 +53,14 @@ FREE = (
     *("hydra", "hpo", "logger", "run_", "ckpt_path", "tuned", "data.root", "data.cache"),
     *("data.workers", "data.evaluation_batch_size", "trainer.accelerator"),
     *("trainer.default_root_dir", "trainer.enable_", "trainer.log_every_n_steps"),
-    *("callbacks.progress", "callbacks.learning_rate"),
+    *("callbacks.progress", "callbacks.learning_rate", "privacy"),
 )
 """Beginnings of settings that may differ within a study: but for rounding, no value is changed."""
 
 PARENTS = ("storage", "direction", "n_trials", "n_jobs", "max_failure_rate")
 """Keys of the parent sweeper: they follow those of `hpo`, where trials find them, if not set."""
 MISTAKES = (HydraException, OmegaConfBaseException, MulticlinError)
-ACCIDENTS = (DivergedError, OutOfMemoryError, WithdrawnError)
+ACCIDENTS = (DivergedError, LostProcessError, OutOfMemoryError, WithdrawnError, WorkerError)
 """Errors of ours that another trial need not make."""
 
 
@@ -193,7 +200,7 @@ class StudyLoop:
         with alone(self.folder / "confirm"):  # What another process has confirmed is not missing.
             jobs = self._confirming(confirmations)
             for job, result in self.slots.completed(lambda: next(jobs, None)):
-                confirmations.take(job.run, outcome_of(result))
+                confirmations.take(job.run, self._outcome(result))
         return [confirmations.run_of(*one) for one in confirmations.missing()]
 
     def _confirming(self, confirmations: Confirmations) -> Iterator[Job]:
@@ -213,7 +220,7 @@ class StudyLoop:
             Exception: What the job raised, where all others would raise it or too many failed.
         """
         trial = self.shared.mine[job.number]
-        outcome = outcome_of(result)
+        outcome = self._outcome(result)
         cut_off = isinstance(result, BaseException) and not isinstance(result, MISTAKES)
         if cut_off:
             self.shared.interrupted(trial, outcome.reason)  # Killed, and perhaps by another.
@@ -238,6 +245,9 @@ class StudyLoop:
             if isinstance(error, Exception):
                 raise error
             raise MulticlinError(f"trial {job.number}: {outcome.reason}")
+
+    def _outcome(self, result: JobReturn | BaseException) -> Outcome:
+        return outcome_of(result, quoted=asked(self.config))
 
     def _progress(self) -> str:
         """`8 of 20 trials finished, 3 pruned; best 0.8123 (trial 3)`."""
@@ -268,11 +278,12 @@ def check(config: DictConfig) -> None:
             raise mistake(f"hpo.{key}={hpo[key]}", f"it is {least} or more")
 
 
-def outcome_of(result: JobReturn | BaseException) -> Outcome:
+def outcome_of(result: JobReturn | BaseException, *, quoted: bool = False) -> Outcome:
     """How a job ended.
 
     Args:
         result: What the job returned or raised, or what kept its launcher from running it.
+        quoted: Whether words of a document may be in the reason, which all trackers get.
     """
     if isinstance(result, JobReturn) and result.status is JobStatus.COMPLETED:
         value = result.return_value
@@ -281,9 +292,9 @@ def outcome_of(result: JobReturn | BaseException) -> Outcome:
         return Outcome(TrialState.FAIL, reason=f"the objective is {value}")
     # JobReturn.return_value would print that the job failed: a pruned one did not.
     error = result._return_value if isinstance(result, JobReturn) else result
-    first = (str(error).splitlines() or [""])[0]
     if isinstance(error, optuna.TrialPruned):
-        return Outcome(TrialState.PRUNED, reason=first)
+        return Outcome(TrialState.PRUNED, reason=str(error))
+    first = (message(error, quoted=quoted).splitlines() or [""])[0]
     return Outcome(TrialState.FAIL, reason=f"{type(error).__name__}: {first}")
 
 

@@ -24,7 +24,6 @@ from contextlib import contextmanager, suppress
 import optuna
 import pytorch_lightning as pl
 from hydra.utils import instantiate
-from lightning_fabric.utilities.rank_zero import rank_zero_only
 from omegaconf import DictConfig
 from optuna.exceptions import UpdateFinishedTrialError
 from optuna.trial import TrialState
@@ -33,7 +32,8 @@ from pytorch_lightning.trainer.states import TrainerFn
 from multiclin.errors import ConfigError, MulticlinError
 from multiclin.hpo.storage import open_storage
 from multiclin.hpo.study import EPOCH
-from multiclin.running import summarise
+from multiclin.processes import is_first_process
+from multiclin.tracking import summarise
 
 
 class WithdrawnError(MulticlinError):
@@ -84,8 +84,7 @@ class Pruning(pl.Callback):
         """The callback of a job; None where the job is no trial."""
         if hpo.trial is None:
             return None
-        first = getattr(rank_zero_only, "rank", 0) in {None, 0}
-        return cls(open_trial(hpo) if first else None, hpo.objective)
+        return cls(open_trial(hpo) if is_first_process() else None, hpo.objective)
 
     def begin(self, digest: str, batch_size: int) -> None:
         """Note what this trial trains on, and how.
@@ -101,7 +100,7 @@ class Pruning(pl.Callback):
             return
         asked = self.trial.params.get("data.batch_size", batch_size)
         if asked != batch_size:
-            more = asked // batch_size
+            more = math.ceil(asked / batch_size)
             self._attribute("memory", f"batch {asked} -> {batch_size}, {more} times accumulated")
         study = self.trial.study
         known = study.user_attrs.get("corpus")

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import optuna
 from omegaconf import DictConfig
-from pytorch_lightning.loggers import WandbLogger
 
 from multiclin.hpo.study import Outcome
 from multiclin.hpo.study_report import write_report
@@ -27,7 +26,7 @@ from multiclin.hpo.summary import (
     write_trials,
 )
 from multiclin.hpo.tuned import train_command, write_best
-from multiclin.running import close_loggers, make_loggers
+from multiclin.tracking import WandbLogger, close_loggers, is_wandb, make_loggers
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +116,7 @@ def publish(study: optuna.Study, folder: Path, config: DictConfig, groups: Seque
 def track(study: optuna.Study, config: DictConfig) -> None:
     """Log the table of all trials as a run of its own in the group of the study."""
     nodes = [node.copy() for node in (config.logger or {}).values() if node is not None]
-    nodes = [node for node in nodes if node._target_.endswith("WandbLogger")]
+    nodes = [node for node in nodes if is_wandb(node)]
     for node in nodes:
         node.name = f"study-{study.study_name}"
         node.save_dir = str(Path(config.hydra.sweep.dir))
@@ -127,7 +126,7 @@ def track(study: optuna.Study, config: DictConfig) -> None:
         assert isinstance(logger, WandbLogger)
         logger.log_table("trials", columns=columns, data=rows)
         if best is not None:
-            logger.experiment.summary.update({"best": best.value, "best trial": best.number})
+            logger.summarise(best=best.value, **{"best trial": best.number})
     close_loggers()
 
 

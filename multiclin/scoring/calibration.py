@@ -113,7 +113,8 @@ def wilson(share: npt.ArrayLike, number: npt.ArrayLike) -> tuple[Floats, Floats]
     shrink = 1 + _Z**2 / number
     centre = (share + _Z**2 / (2 * number)) / shrink
     reach = _Z / shrink * np.sqrt(share * (1 - share) / number + (_Z / (2 * number)) ** 2)
-    return np.maximum(0.0, centre - reach), np.minimum(1.0, centre + reach)
+    # Of no or of all the bound is the share itself, but for rounding.
+    return np.clip(centre - reach, 0.0, share), np.clip(centre + reach, share, 1.0)
 
 
 def threshold_curve(

@@ -99,7 +99,7 @@ def test_mentions_that_the_training_never_has() -> None:
 
 
 def test_where_the_training_has_none_of_the_mentions_there_are_no_others() -> None:
-    found = evaluation(pair("a", "⟦tos⟧", "tos"), lexicon={})
+    found = evaluation(pair("a", "⟦tos⟧ y asma", "tos y ⟦asma⟧"), lexicon={})
     assert told(found, "missed")["finding"] == (
         "100% of the gold mentions never stand in the training documents: 0% of these are found."
     )
@@ -132,9 +132,21 @@ def test_a_few_mentions_say_nothing_of_a_length() -> None:
     assert "lowest" not in told(found, "missed")["advice"]
 
 
+def test_a_label_that_is_never_predicted_is_named() -> None:
+    gold = [Span(0, 9, "D"), Span(12, 15, "S"), Span(20, 25, "X")]
+    missed = told(evaluation(bare("a", gold, gold[:1], "DSX")), "missed")
+    assert missed["finding"].startswith("Never predicted: S, X. ")
+    assert "not trained enough" in missed["advice"]
+    swapped = evaluation(bare("a", gold[:1], [Span(0, 9, "S")]))
+    said = told(swapped, "another label")["finding"]
+    assert said == "Never predicted: D. The place is right, the label is not."
+    elsewhere = evaluation(bare("a", gold[:1], [Span(30, 33, "D")], "D"))
+    assert "Never" not in told(elsewhere, "missed")["finding"]
+
+
 def test_a_threshold_that_would_raise_f1() -> None:
     found = evaluation(pair("a", "⟦tos⟧ y asma", "⟦tos⟧ y ⟦asma⟧", scores=(0.9, 0.2)))
-    assert "highest here from 0.90 (1.0000)" in told(found, "spurious")["advice"]
+    assert "highest here from 0.9 (1.0000)" in told(found, "spurious")["advice"]
 
 
 def test_a_threshold_that_would_not() -> None:

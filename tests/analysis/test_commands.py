@@ -70,6 +70,15 @@ def test_report_without_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert not (tmp_path / "csv" / "mentions.csv").exists()
 
 
+def test_a_report_of_one_label_lies_beside_that_of_all(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = make_run(tmp_path / "run", 30)
+    out = told(capsys, "report", run, "--entity", "symptom")
+    assert out.splitlines()[-1] == str(run / "report-SYMPTOM" / "report.html")
+    assert not (run / "report.html").exists()
+
+
 def test_report_of_any_predictions(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gold, found = tmp_path / "gold.tsv", tmp_path / "found" / "predictions.tsv"
     write_rows(rows_from_documents([document(1, *GOLD)]), gold)
@@ -96,6 +105,8 @@ def test_compare_says_whether_a_difference_is_significant(
     assert (tmp_path / "c" / "comparison.md").read_text().startswith("| system |")
     assert (tmp_path / "c" / "comparison.tex").read_text().startswith("\\begin{tabular}")
     assert len((tmp_path / "c" / "disagreements.csv").read_text().splitlines()) == 7
+    told(capsys, "compare", *runs, "--output", tmp_path / "c", "--no-texts")
+    assert not (tmp_path / "c" / "disagreements.csv").exists()
 
 
 def test_names_are_one_per_path(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

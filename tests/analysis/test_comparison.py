@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import pytest
 
@@ -233,6 +234,14 @@ def test_rows_are_tables_to_read() -> None:
         ["all", "a", "b", "0.6667", "0.5000", "-0.1667", "-", "1.0000", "no"],
     ]
     assert agreement_rows(tables)[0][2:5] == ["gold both", "gold only a", "gold only b"]
+
+
+def test_the_corrected_p_decides() -> None:
+    tables = compare([A, B, replace(A, name="c")])
+    seen = tables["differences"].assign(p=0.03, p_holm=0.09)
+    rows = difference_rows({**tables, "differences": seen})
+    assert rows[0][7:] == ["p", "p (Holm)", "p < .05"]
+    assert rows[1][7:] == ["0.0300", "0.0900", "no"]
 
 
 def test_small_p_values_are_bounds_and_stay_numbers() -> None:

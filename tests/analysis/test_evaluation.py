@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from multiclin.analysis.evaluation import Evaluation, Pair, folded, lexicon_of, of_label
 from multiclin.document import Document, Span
 from tests.analysis.toys import bare, evaluation, pair
@@ -46,7 +48,10 @@ def test_the_lexicon_counts_folded_mentions_by_label() -> None:
 
 def test_of_one_label_there_are_its_documents_and_mentions() -> None:
     both, other = [Span(0, 4, "D"), Span(0, 4, "S")], [Span(6, 8, "S")]
-    joint = evaluation(bare("a", both, both), bare("b", other, other, "S"), split="test")
+    pairs = bare("a", both, both), bare("b", other, other, "S")
+    joint = evaluation(*pairs, split="test", metrics={"ceiling/test/es/f1": 0.9})
     alone = of_label(joint, "D")
     assert alone.pairs == [bare("a", both[:1], both[:1], "D")]
     assert (alone.labels, alone.split) == (["D"], "test")
+    assert alone.metrics == {}  # The ceiling is that of both.
+    assert of_label(replace(alone, metrics=joint.metrics), "D").metrics == joint.metrics

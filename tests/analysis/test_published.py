@@ -197,8 +197,8 @@ def test_different_systems_have_no_mean(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as error:
         paper_table(2, [tmp_path])
     assert str(error.value).splitlines() == [
-        "runs of MrBERT-bio (Multi.), disease differ in more than seed and fold, so they have no "
-        "mean:",
+        "runs of MrBERT-bio (Multi.), disease differ in more than seed and fold, so they are not "
+        "one system:",
         f"  optim.learning_rate: 0.0005 in {tmp_path / 'a'}; 0.001 in {tmp_path / 'b'}",
         "hint: give the folders of the runs that belong together",
     ]
@@ -254,6 +254,20 @@ def test_test_scores_of_seeds(tmp_path: Path) -> None:
     scored(tmp_path / "b", "disease", ("1", "ab", "ac"), seed=14)  # 1/2, 1/2, 1/2
     row = cells(3, tmp_path)["DISEASE"]
     assert row[1::2] == ["0.750 ± 0.354 (2)"] * 3  # 0.25 * sqrt(2)
+
+
+def test_a_joint_model_is_scored_for_each_entity(tmp_path: Path) -> None:
+    """Of every label that the corpus has, as `entity=all` finds them; or of a list."""
+    for name, labels in (("a", {}), ("b", ["DISEASE", "SYMPTOM"])):
+        run = made_run(tmp_path / name, entity={"name": "all", "labels": labels})
+        recipe = {"labels": ["DISEASE", "SYMPTOM"]}
+        write(run / "model" / "multiclin.json", {"recipe": recipe})
+        document = Document("1", "ab", language="es", annotated=frozenset(["DISEASE", "SYMPTOM"]))
+        gold = document.with_spans((Span(0, 1, "DISEASE"), Span(0, 1, "SYMPTOM")))
+        found = document.with_spans((Span(0, 1, "DISEASE"), Span(1, 2, "SYMPTOM")))
+        save(run, "test", [(gold, found)])
+        rows = cells(3, run)
+        assert (rows["DISEASE"][5], rows["SYMPTOM"][5]) == ("1.000", "0.000")
 
 
 def test_the_submitted_strategy_stands_above_others(tmp_path: Path) -> None:

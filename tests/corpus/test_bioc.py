@@ -161,6 +161,11 @@ def test_a_bomb_of_entities_is_refused(tmp_path: Path) -> None:
         "7",
         '{"documents": 1}',
         '{"documents": ["x"]}',
+        f'{{"documents": [{"9" * 5000}]}}',
+        '{"documents": [{"id": ""}]}',
+        '{"documents": [{"id": ["a"]}]}',
+        '{"documents": [{"id": "a", "infons": {"language": "\\ud800"}}]}',
+        '{"documents": [{"id": "a", "infons": {"multiclin:annotated": "[1]"}}]}',
         '{"documents": [{"id": "a", "passages": 5}]}',
         '{"documents": [{"id": "a", "annotations": [5]}]}',
         '{"documents": [{"id": "\\ud800"}]}',
@@ -201,3 +206,9 @@ def test_we_read_what_the_library_writes(tmp_path: Path) -> None:
     (expected,), _ = read(tmp_path / "a.xml", PUBTATOR)
     for name, content in (("b.xml", biocxml.dumps(collection)), ("b.json", stream.getvalue())):
         assert read(tmp_path / name, content)[0] == [expected]
+
+
+def test_facts_that_are_null_are_not_told(tmp_path: Path) -> None:
+    infons = '{"language": null, "multiclin:case": null, "multiclin:annotated": null}'
+    content = f'{{"documents": [{{"id": 7, "infons": {infons}}}]}}'
+    assert read(tmp_path / "a.json", content)[0] == [Document("7", "")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -111,6 +112,22 @@ def test_nested_overlapping_and_repeated_mentions_come_back(tmp_path: Path, name
     assert all(loss.span is None for loss in told)
 
 
+@pytest.mark.parametrize("name", [name for name in FORMATS if name not in ("multiclinner", "brat")])
+def test_a_name_with_a_folder_keeps_it_and_its_text(tmp_path: Path, name: str) -> None:
+    one = Document("dev/a", "Sin\ttos.", (Span(4, 7, "X"),), "es", ALL_LABELS, "a")
+    found, told = exchanged(tmp_path, name, [one])
+    assert found == [one]
+    assert {loss.reason.partition(";")[0] for loss in told} <= {"language"}
+
+
+@pytest.mark.parametrize("name", ["brat", "tsv", "conll"])
+@pytest.mark.parametrize("id", ["", " ", "a//b", "/a", "a/../b", ".a", "a.txt", "a" * 300])
+def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path, name: str, id: str) -> None:
+    with pytest.raises(OutputError):
+        exchanged(tmp_path, name, [Document(id, "tos", (Span(0, 3, "X"),))])
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("name", [name for name in FORMATS if name != "multiclinner"])
 def test_splits_are_written_apart_and_read_again(tmp_path: Path, name: str) -> None:
     corpus = [
@@ -195,6 +212,15 @@ def test_what_documents_tell_themselves_is_asked_for_or_named(tmp_path: Path) ->
     assert read("") == [("a", "it"), ("b", "")]
     assert read("it") == [("a", "it"), ("b", "it")]
     assert read("es") == [("b", "es")]
+
+
+def test_a_long_list_of_languages_is_told_in_part(tmp_path: Path) -> None:
+    rows = [{"id": str(n), "text": "x", "language": "a" * 99 + str(n)} for n in range(50)]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    told = r"the corpus has a{40}\.\.\., .*\.\.\. \(30 more\)"
+    with pytest.raises(ConfigError, match=told) as caught:
+        list(FORMATS["jsonl"].read(tmp_path / "a.jsonl", Reading(language="es")))
+    assert len(str(caught.value)) < 1100
 
 
 def test_keys_of_json_lines_that_are_not_ours_are_told(tmp_path: Path) -> None:

@@ -37,6 +37,13 @@ def test_tokens_stand_in_the_text_where_there_is_one(tmp_path: Path) -> None:
     assert not losses.counts
 
 
+def test_documents_may_have_numbers(tmp_path: Path) -> None:
+    rows = [{"document": n, "text": "x ", "tokens": ["x"], "tags": ["O"]} for n in (0, 0, 1)]
+    none = {"text": "x", "tokens": ["x"], "tags": ["O"]}
+    found, _ = read(tmp_path / "a.jsonl", none, *rows)
+    assert [(one.id, one.text) for one in found] == [("a-000001", "x"), ("0", "x x "), ("1", "x ")]
+
+
 def test_numbers_take_their_names_from_beside(tmp_path: Path) -> None:
     row = {"id": "a", "tokens": ["Sin", "tos"], "ner_tags": [0, 1]}
     with pytest.raises(CorpusError, match=r"write their names, .* into .*names\.txt"):
@@ -71,6 +78,11 @@ def test_rows_of_spans_may_nest(tmp_path: Path, column: str) -> None:
         ({"tokens": ["b"], "ner_tags": ["O"], "text": "a"}, "token 'b' where the text has 'a'"),
         ({"text": "a", "spans": [{"start": 0, "end": 2, "label": "X"}]}, "offset 0-2 is no range"),
         ({"text": "a"}, "it has no 'spans'"),
+        ({"text": ["a"], "spans": []}, "text must be a string, found a JSON list"),
+        ({"text": "a", "spans": [{"start": 0, "end": 1, "label": ""}]}, "a label is empty"),
+        ({"text": "a", "spans": [], "id": {"a": 1}}, "its name must be a string"),
+        ({"text": "a", "spans": [], "language": ["es"]}, "language must be a string"),
+        ({"tokens": ["\ud800"], "tags": ["O"]}, "its text holds half a surrogate pair"),
         ([], "expected an object on each line"),
     ],
 )
@@ -80,6 +92,12 @@ def test_a_wrong_row_is_named(tmp_path: Path, row: Any, says: str) -> None:  # n
     (problem,) = caught.value.problems
     assert problem.line == 2
     assert says in problem.message
+
+
+def test_names_nested_without_end_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "dataset_info.json").write_text("[" * 100_000)
+    with pytest.raises(CorpusError, match="not such a row"):
+        read(tmp_path / "a.jsonl", {"tokens": ["a"], "ner_tags": [0]})
 
 
 def test_rows_are_sentences_whose_texts_make_up_the_document() -> None:

@@ -56,6 +56,10 @@ def test_unknown_keys_and_missing_ones_are_accepted() -> None:
         ('{"id": "a"}', "'text' must be a string, found nothing"),
         ('{"id": "a", "text": "\\ud83d"}', "half a surrogate pair at character 0"),
         ('{"id": "a", "text": "tos", "annotated": "X"}', "'annotated' must be a list of labels"),
+        (
+            '{"id": "a", "text": "tos", "annotated": ["X", "\\udc00"]}',
+            "'annotated' holds half a surrogate pair at character 0",
+        ),
         ('{"id": "a", "text": "tos", "spans": {"a": 1}}', "'spans' must be a list"),
         ('{"id": "a", "text": "tos", "spans": [[0, 3]]}', "a span must be an object"),
     ],
@@ -74,6 +78,8 @@ def test_a_bad_line_says_what_is_wrong(line: str, says: str) -> None:
         ({"start": -1, "end": 2, "label": "X"}, "offset -1-2 is not a range"),
         ({"start": 0, "end": 4, "label": "X"}, "offset 0-4 lies beyond the text of 3 characters"),
         ({"start": 0, "end": 3}, "'label' must be a string"),
+        ({"start": 0, "end": 3, "label": ""}, "'label' is empty"),
+        ({"start": 0, "end": 3, "label": "X\ud800"}, "'label' holds half a surrogate pair"),
         ({"start": 0, "end": 3, "label": "X", "text": "fie"}, "holds 'tos' but the line says"),
         ({"start": 0, "end": 3, "label": "X", "score": 1.5}, "the score of 0-3 must be"),
         ({"start": 0, "end": 3, "label": "X", "score": float("nan")}, "the score of 0-3 must be"),
@@ -83,6 +89,20 @@ def test_a_bad_line_says_what_is_wrong(line: str, says: str) -> None:
 def test_a_bad_span_says_what_is_wrong(span: object, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         parse_document(json.dumps({"id": "a", "text": "tos", "spans": [span]}))
+
+
+def test_what_a_line_says_is_quoted_in_part(tmp_path: Path) -> None:
+    words = "palabras de un paciente " * 100
+    lines = [
+        {"id": words, "text": "x"},
+        {"id": words, "text": "x"},
+        {"id": "b", "text": "x", "spans": [{"start": words, "end": 2, "label": "X"}]},
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    with pytest.raises(CorpusError) as caught:
+        list(read_documents(path))
+    assert [len(problem.message) < 100 for problem in caught.value.problems] == [True, True]
 
 
 def test_bad_lines_come_together_after_the_good_documents(tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from multiclin.corpus.own import OwnCorpus
 from multiclin.corpus.source import Corpus, evaluation_languages, role_of
 from multiclin.document import Span
 from multiclin.errors import ConfigError, CorpusError
@@ -113,3 +115,71 @@ def test_an_evaluation_language_must_be_in_use() -> None:
     message = r"data\.validation\.evaluate_on=it,sv: the corpus has no sv among"
     with pytest.raises(ConfigError, match=message):
         evaluation_languages(["it", "sv"], ["es", "it"])
+
+
+# A corpus that changes
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Corpus:
+    """Two texts, read and looked at."""
+    toy_set(tmp_path, cases=["Sin [tos].", "Con tos."])
+    corpus = Corpus(tmp_path, LABELS)
+    assert corpus.digest
+    return corpus
+
+
+def texts(corpus: Corpus) -> list[Path]:
+    return sorted(corpus.root.rglob("*.txt"))
+
+
+def test_a_corpus_that_stays_has_no_changes(watched: Corpus) -> None:
+    assert watched.changes() == ""
+
+
+def test_a_file_written_anew_with_its_old_content_is_no_change(watched: Corpus) -> None:
+    first = texts(watched)[0]
+    first.write_bytes(first.read_bytes())
+    assert watched.changes() == ""
+
+
+def test_files_that_are_others_are_named(watched: Corpus) -> None:
+    first, second = texts(watched)
+    first.write_text("Con tos.", "utf-8")
+    assert watched.changes() == str(first)
+    second.unlink()
+    assert watched.changes() == f"{first}, {second}"
+    for name in "abc":
+        first.with_name(f"{name}.txt").touch()
+    assert watched.changes().endswith(" and 2 more")
+
+
+def test_a_change_of_the_same_length_and_time_is_met(watched: Corpus) -> None:
+    first = texts(watched)[0]
+    times = first.stat()
+    first.write_bytes(first.read_bytes().replace(b"t", b"T"))
+    os.utime(first, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert watched.changes() == str(first)
+
+
+def test_a_corpus_that_is_gone_has_changed(watched: Corpus) -> None:
+    watched.root.rename(watched.root.with_name("elsewhere"))
+    assert "no such folder" in watched.changes()
+
+
+def test_what_is_kept_of_a_corpus_is_of_one_state_of_it(watched: Corpus) -> None:
+    documents = watched.settled_documents()
+    next(documents)
+    texts(watched)[0].write_text("Con tos.", "utf-8")
+    with pytest.raises(CorpusError, match=r"has changed while it was read: .*0001\.txt; give"):
+        list(documents)
+
+
+def test_a_corpus_in_another_format_is_watched_too(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("Sin tos.", "utf-8")
+    (tmp_path / "a.ann").write_text("T1\tX 4 7\ttos\n", "utf-8")
+    corpus = OwnCorpus(tmp_path, {}, language="es")
+    assert corpus.digest
+    assert corpus.changes() == ""
+    (tmp_path / "a.ann").write_text("T1\tX 0 7\tSin tos\n", "utf-8")
+    assert corpus.changes() == str(tmp_path / "a.ann")

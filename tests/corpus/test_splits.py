@@ -197,13 +197,14 @@ def test_an_id_in_several_languages_means_all_of_them(tmp_path: Path) -> None:
 
 def test_unknown_ids_are_named_with_the_nearest(tmp_path: Path) -> None:
     listed = tmp_path / "validation.txt"
-    listed.write_text("es-0001\nes-00002\nzz\n")
+    listed.write_text(f"es-0001\nes-00002\nzz\n{'tos ' * 99}\n")
     headers = [Header(f"es-000{n}", "es", str(n)) for n in range(5)]
     with pytest.raises(CorpusError) as caught:
         read_keys(listed, headers)
     assert str(caught.value).splitlines() == [
         f"{listed}:2: no document 'es-00002'; the nearest is 'es-0002'",
         f"{listed}:3: no document 'zz'",
+        f"{listed}:4: no document '{'tos ' * 10}'...",
     ]
 
 
@@ -219,7 +220,11 @@ def test_a_split_is_saved_and_loaded(tmp_path: Path) -> None:
     assert json.loads(path.read_text())["test"] == []
 
 
-@pytest.mark.parametrize("content", ['{"train": ["a"', '["a"]', '{"train": [1]}', '{"train": "a"}'])
+@pytest.mark.parametrize(
+    "content",
+    ['{"train": ["a"', '["a"]', '{"train": [1]}', '{"train": "a"}', "[" * 100_000, "9" * 5000],
+    ids=range(6),
+)
 def test_a_broken_split_is_refused(tmp_path: Path, content: str) -> None:
     path = tmp_path / "split.json"
     path.write_text(content)

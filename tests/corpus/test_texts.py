@@ -24,6 +24,8 @@ def test_case_of_keeps_splits_apart() -> None:
     assert case_of("MultiClinNER-es-train-symptom-0001") == "train-0001"
     assert case_of("MultiClinNER-es-test-symptom-0001") == "test-0001"
     assert case_of("S0004-06142005000500011-1") == "S0004-06142005000500011-1"
+    assert case_of("dev/MultiClinNER-es-train-symptom-0001") == "train-0001"
+    assert case_of("dev/a") == case_of("test/a") == "a"
 
 
 def test_texts_are_found_at_any_depth(tmp_path: Path) -> None:
@@ -42,6 +44,11 @@ def test_texts_with_one_name_take_their_path_as_id(tmp_path: Path) -> None:
         "b/x": "b/x.txt",
         "y.v2": "b/y.v2.txt",
     }
+
+
+def test_a_path_that_is_known_as_a_name_stays_one(tmp_path: Path) -> None:
+    put(tmp_path, "a/x.txt", "b/y.txt")
+    assert list(find_texts(tmp_path, ["a/x", "y"])) == ["a/x", "y"]
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,9 @@ def test_a_tree_needs_languages_and_labels_that_can_be_folders(tmp_path: Path) -
     with pytest.raises(ConfigError, match="--language es"):
         written(tmp_path / "out", Document("a", "tos", (X,)))
     assert not (tmp_path / "out").exists()
+    with pytest.raises(OutputError, match="holds annotated texts, and none of these is"):
+        written(tmp_path / "out", Document("a", "tos", (), "es"))
+    assert not (tmp_path / "out").exists()
     assert entities_of(["Drug-Dose", "X"]) == {"Drug-Dose": "drug_dose", "X": "x"}
     with pytest.raises(OutputError, match=r"both be the entity x; .* --map x=X or --map x=-"):
         entities_of(["x", "X"])

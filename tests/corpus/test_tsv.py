@@ -65,6 +65,12 @@ def test_a_missing_column_is_named_with_those_found(tmp_path: Path) -> None:
     assert message.startswith("no column start_span; the columns found are 'filename', 'label', 's")
 
 
+def test_a_first_row_that_is_no_header_is_not_printed_whole(tmp_path: Path) -> None:
+    ((_, message),) = problems(tmp_path, "\t".join(["palabras de un paciente " * 3] * 99) + "\n")
+    assert message.endswith("... (79 more)")
+    assert len(message) < 1100
+
+
 def test_an_empty_file_has_no_columns(tmp_path: Path) -> None:
     ((line, message),) = problems(tmp_path, "")
     assert line == 1

@@ -20,15 +20,17 @@ from optuna.distributions import FloatDistribution
 from optuna.study import StudyDirection
 from optuna.trial import TrialState
 
-from multiclin.config import CONF_DIR, EXECUTION_WHITELIST, register, run
+from multiclin.config import CONF_DIR, register, run
 from multiclin.errors import (
     ConfigError,
     CorpusError,
     DivergedError,
     MulticlinError,
     OutOfMemoryError,
+    WorkerError,
 )
 from multiclin.hpo.loop import check
+from multiclin.targets import EXECUTION_WHITELIST
 from tests.hpo.searches import finished, found, learn, score, search, study_of, write_conf
 from tests.hpo.studies import PAPER
 
@@ -342,19 +344,21 @@ def test_a_failed_trial_is_recorded_and_the_search_goes_on() -> None:
     failing = {
         0: OutOfMemoryError("a batch of 1 windows does not fit in memory\nhint: less"),
         1: DivergedError("the loss is nan"),
+        2: WorkerError("a process that makes batches has died"),
     }
 
     def task(config: DictConfig) -> float:
         if error := failing.get(config.hpo.trial):
             raise error
-        return math.nan if config.hpo.trial == 2 else score(config)
+        return math.nan if config.hpo.trial == 3 else score(config)
 
-    search("hpo.n_trials=3", "hpo.max_failure_rate=1.0", task=task)
-    assert len(finished(study_of())) == 3
+    search("hpo.n_trials=4", "hpo.max_failure_rate=1.0", task=task)
+    assert len(finished(study_of())) == 4
     failed = study_of().get_trials(states=[FAIL])
     assert [trial.user_attrs["reason"] for trial in failed] == [
         "OutOfMemoryError: a batch of 1 windows does not fit in memory",
         "DivergedError: the loss is nan",
+        "WorkerError: a process that makes batches has died",
         "the objective is nan",
     ]
 

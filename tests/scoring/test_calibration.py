@@ -56,6 +56,13 @@ def test_wilson() -> None:
     assert high == pytest.approx([1.0, 0.7634, 0.2775], abs=5e-5)
 
 
+def test_shares_lie_within_their_bounds() -> None:
+    shares = [(right / number, number) for number in range(1, 61) for right in range(number + 1)]
+    share, number = np.array(shares).T
+    low, high = wilson(share, number)
+    assert np.all((low >= 0) & (low <= share) & (share <= high) & (high <= 1))
+
+
 def test_threshold_curve() -> None:
     lowest, middle, highest = threshold_curve([0.9, 0.5, 0.2], [True, False, True], gold=4)
     assert lowest == pytest.approx((0.2, 3, 2 / 3, 2 / 4, 4 / 7))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import bootstrap  # type: ignore[import-untyped]
 
 from multiclin.document import Span
 from multiclin.scoring.breakdown import document_macro_f1
@@ -139,6 +140,25 @@ def test_the_interval_covers_the_truth_in_about_95_of_100_corpora() -> None:
     covered = np.mean([low <= truth <= high for _, low, high in found])
     assert truth == pytest.approx(0.75, abs=0.005)
     assert 0.92 <= covered <= 0.98
+
+
+def test_few_units_widen_the_interval_as_students_t_does() -> None:
+    values = np.linspace(0, 1, 20)
+    found = interval(of_values(values), mean, weights=resampling_weights(20, 20_000))
+    # t of 19 degrees of freedom is 2.093; 1.96 and the deviation of n are 9 % less.
+    reach = 2.093 * values.std(ddof=1) / np.sqrt(20)
+    assert (found.high - found.low) / 2 == pytest.approx(reach, rel=0.03)
+
+
+def test_skew_moves_the_bounds_as_bca_does() -> None:
+    values = np.random.default_rng(2).lognormal(sigma=1.5, size=400)
+    found = interval(of_values(values), mean, weights=resampling_weights(400, 20_000))
+    bca, percentile = (
+        bootstrap((values,), np.mean, n_resamples=20_000, method=method, rng=1)
+        for method in ("BCa", "percentile")
+    )
+    assert found[1:] == pytest.approx(bca.confidence_interval, rel=0.01)
+    assert found.high > 1.03 * percentile.confidence_interval.high
 
 
 def test_translations_of_a_case_are_one_unit() -> None:

@@ -6,6 +6,7 @@ padding; documents come out in the order in which they went in. Memory holds one
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterable, Iterator
 from itertools import islice
 
@@ -39,7 +40,7 @@ class Recognizer:
         size: int = 16,
     ) -> None:
         self.model, self.device, self.size = model, torch.device(device), size
-        self.tagger = model.tagger.to(self.device, dtype).eval()
+        self.tagger = copy.deepcopy(model.tagger).to(self.device, dtype).eval()
 
     def pipe(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents with their mentions, in their order.

@@ -13,10 +13,11 @@ from transformers import PreTrainedModel
 
 from multiclin import flat
 from multiclin.encoder import build_encoder
+from multiclin.rows import Row
 
 SIZES = {
     "vocab_size": 40,
-    "hidden_size": 16,
+    "hidden_size": 32,  # heads of 16: the factor of the scores is exact, as in real sizes
     "num_hidden_layers": 3,
     "num_attention_heads": 2,
     "intermediate_size": 24,
@@ -24,7 +25,7 @@ SIZES = {
     "bos_token_id": 0,
     "eos_token_id": 2,
 }
-MODERN = {"cls_token_id": 0, "sep_token_id": 2, "local_attention": 8, "initializer_range": 0.5}
+MODERN = {"cls_token_id": 0, "sep_token_id": 2, "local_attention": 8, "initializer_range": 0.3}
 CPU = torch.device("cpu")
 
 
@@ -115,20 +116,21 @@ def test_dropout_of_the_attention_drops() -> None:
 
 
 def test_neighbours_of_equal_length_are_one_run() -> None:
-    row = flat.Row.of([5, 5, 7, 5], CPU)
-    assert row.runs() == [(0, 2, 5), (10, 1, 7), (17, 1, 5), (22, 1, 42)]
-    assert row.tokens == 64
+    row = Row.of([5, 5, 7, 5], CPU)
+    assert row.runs() == [(0, 2, 5), (10, 1, 7), (17, 1, 5), (22, 1, 106)]
+    assert row.tokens == 128
 
 
 def test_positions_begin_anew_in_each_window() -> None:
-    row = flat.Row.of([2, 3], CPU)
-    assert row.positions.tolist() == [0, 1, 0, 1, 2, *range(59)]
+    row = Row.of([2, 3], CPU)
+    assert row.positions.tolist() == [0, 1, 0, 1, 2, *range(123)]
+    assert row.borders.tolist() == [0, 2, 5, 128]
 
 
 def test_a_mask_shows_near_tokens_of_the_same_window() -> None:
-    row = flat.Row.of([3, 61], CPU)
+    row = Row.of([3, 125], CPU)
     seen = row.mask(2, torch.float32)[0, 0] == 0
-    assert seen.shape == (64, 68)
+    assert seen.shape == (128, 132)
     # Keys are counted from 2 before the block: token t is key t + 2.
     assert [key - 2 for key in seen[1].nonzero().flatten().tolist()] == [0, 1, 2]
     assert [key - 2 for key in seen[3].nonzero().flatten().tolist()] == [3, 4, 5]

@@ -69,6 +69,7 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
         config.data.evaluation_batch_size,
         config.seed,
         config.data.workers,
+        config.data.validation.fraction,
     )
     cache = Path(config.data.cache)
     chosen = config.data.validation

@@ -188,12 +188,13 @@ class TrainingWindows(Dataset[Piece]):
 class LengthGroupedBatches(Sampler[Share]):
     """Shuffled optimizer steps over windows of like length, shared out; resumable.
 
-    Windows are shuffled, taken in pools of `POOL` steps, sorted by length inside a pool, cut into
+    Windows are shuffled, taken in pools of some steps, sorted by length inside a pool, cut into
     steps, and the steps are shuffled: what the steps of an epoch are depends on the seed, its
-    number and the size of a step only. Each is then cut into the batches that are accumulated, and
-    these into the parts of the processes.
+    number, the size of a step and of a pool only. Each is then cut into the batches that are
+    accumulated, and these into the parts of the processes.
     Small pools keep the company of a window changing: on NCBI-DISEASE pools of 8 gave a better F1
-    than of 64 at a padding factor of 1.09 against 1.03 (1.48 unsorted; notebooks/LOG.md).
+    than of 64 at a padding factor of 1.09 against 1.03 (1.48 unsorted; notebooks/LOG.md). An
+    encoder that takes rows computes no padding, and needs no pools: 1.
     Every window comes once per epoch over all processes. The last pool is cut evenly, so there is
     no last step of one window that counts as much as a full one.
 
@@ -204,12 +205,11 @@ class LengthGroupedBatches(Sampler[Share]):
         rank: This process.
         world: Number of processes; every one gets the same number of shares.
         accumulated: Batches of a step on each process.
+        pool: Steps whose windows are sorted together.
 
     Attributes:
         done: Batches that the next pass leaves out, for a run that goes on in mid-epoch.
     """
-
-    POOL = 8
 
     def __init__(
         self,
@@ -220,8 +220,9 @@ class LengthGroupedBatches(Sampler[Share]):
         rank: int = 0,
         world: int = 1,
         accumulated: int = 1,
+        pool: int = 8,
     ) -> None:
-        self.lengths, self.size, self.seed = lengths, size, seed
+        self.lengths, self.size, self.seed, self.pool = lengths, size, seed, pool
         self.rank, self.world, self.accumulated = rank, world, accumulated
         self.epoch = self.done = 0
 
@@ -251,7 +252,7 @@ class LengthGroupedBatches(Sampler[Share]):
         generator = np.random.default_rng([self.seed, self.epoch])
         order = generator.permutation(len(self.lengths))
         # A rest of less than a step joins the pool before it, else it would be a small step alone.
-        cuts = range(self.size * self.POOL, len(order) - self.size + 1, self.size * self.POOL)
+        cuts = range(self.size * self.pool, len(order) - self.size + 1, self.size * self.pool)
         pools = np.split(order, cuts) if len(order) else []
         steps: list[npt.NDArray[np.int64]] = []
         for pool in pools:

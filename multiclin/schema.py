@@ -35,6 +35,7 @@ class Validation:
     ids: str | None = MISSING
     keep_translations: bool = MISSING
     evaluate_on: Any = MISSING
+    fraction: float = MISSING
 
 
 @dataclass

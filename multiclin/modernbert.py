@@ -68,12 +68,11 @@ class RowAttention(ModernBertAttention):
         cosine, sine = (
             (one[0, :, None, None] * factors).to(qkv.dtype) for one in position_embeddings
         )
-        both, value = qkv.split((2, 1), dim=1)  # The gradient of slices would be filled with zeros.
-        query, key = rotated(both, cosine, sine).unbind(1)
+        query, key, value = rotated(qkv, cosine, sine)
         weighted = attention(
             query,
             key,
-            value.squeeze(1),
+            value,
             row,
             reach=None if self.sliding_window is None else self.sliding_window - 1,
             scaling=1.0,
@@ -82,18 +81,55 @@ class RowAttention(ModernBertAttention):
         return self.out_drop(self.Wo(weighted.flatten(1)))[None], None
 
 
-def rotated(vectors: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+def rotated(qkv: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rotary positions (Su et al. 2021): coordinate i and i + half of a vector are turned together.
 
     Args:
-        vectors: Shape (tokens, 2, heads, size).
-        cosine: Of each coordinate's angle, its second half repeats the first one, shape
-            (tokens, 2, 1, size).
+        qkv: Queries, keys and values, shape (tokens, 3, heads, size).
+        cosine: Of each coordinate's angle for queries and keys, its second half repeats the first
+            one, shape (tokens, 2, 1, size).
         sine: The same.
+
+    Returns:
+        Queries and keys, turned, and the values, each of shape (tokens, heads, size).
     """
-    half = vectors.shape[-1] // 2
+    half = qkv.shape[-1] // 2
     signed = torch.cat((-sine[..., :half], sine[..., half:]), dim=-1)
-    return torch.addcmul(vectors * cosine, vectors.roll(half, -1), signed)
+    found: tuple[Tensor, Tensor, Tensor] = _Rotated.apply(qkv, cosine, signed)  # type: ignore[no-untyped-call]
+    return found
+
+
+class _Rotated(torch.autograd.Function):
+    """The rotation. Its gradient is written into place, where torch would join three parts."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401
+        qkv: Tensor,
+        cosine: Tensor,
+        sine: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """As `rotated`; the sines of the first half are negative."""
+        ctx.save_for_backward(cosine, sine)
+        both = qkv[:, :2]
+        turned = torch.addcmul(both * cosine, both.roll(both.shape[-1] // 2, -1), sine)
+        return turned[:, 0], turned[:, 1], qkv[:, 2].contiguous()
+
+    @staticmethod
+    def backward(
+        ctx: Any,  # noqa: ANN401
+        *gradients: Tensor,
+    ) -> tuple[Tensor, None, None]:
+        """A rotation's transpose turns back."""
+        cosine, sine = ctx.saved_tensors
+        value = gradients[2]
+        found = value.new_empty((len(value), 3, *value.shape[1:]))
+        for part, gradient in enumerate(gradients[:2]):
+            back = gradient.roll(gradient.shape[-1] // 2, -1)
+            torch.mul(gradient, cosine[:, part], out=found[:, part])
+            found[:, part].addcmul_(back, sine[:, part], value=-1)
+        found[:, 2] = value
+        return found, None, None
 
 
 class RowFeedForward(ModernBertMLP):

@@ -204,9 +204,10 @@ class _Around(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:  # noqa: ANN401
         """Every token's gradient is summed over the blocks that it lies around."""
         blocks, heads, _, size = gradient.shape
-        parts = torch.split(gradient.transpose(1, 2), BLOCK, dim=1)
-        padded = gradient.new_zeros((blocks + len(parts) - 1, BLOCK, heads, size))
-        for shift, part in enumerate(parts):
+        first, *others = torch.split(gradient.transpose(1, 2), BLOCK, dim=1)
+        padded = gradient.new_empty((blocks + len(others), BLOCK, heads, size))
+        padded[:blocks], padded[blocks:] = first, 0
+        for shift, part in enumerate(others, start=1):
             padded[shift : shift + blocks, : part.shape[1]] += part
         tokens = padded.flatten(0, 1)
         return tokens[ctx.reach : ctx.reach + blocks * BLOCK], None
@@ -234,7 +235,7 @@ def _weighted(
     scaled = query if scaling == 1 else query * scaling
     scores = scaled @ key.transpose(-1, -2)
     if mask is not None:
-        scores = scores + mask
+        scores += mask
     return dropped(scores.softmax(-1), dropout) @ value
 
 

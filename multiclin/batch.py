@@ -270,7 +270,7 @@ class WindowStream(IterableDataset[Batch]):
         documents: Called in each worker with (part, parts); gives that part of the documents.
         collate: Makes batches.
         windowing: How documents are cut.
-        size: Windows per batch.
+        size: Full windows per batch; of shorter ones as many as fit into as many tokens.
         rank: This process.
         world: Number of processes.
         lookahead: Documents whose windows are sorted together.
@@ -310,11 +310,23 @@ class WindowStream(IterableDataset[Batch]):
         ]
         placed.sort(key=lambda one: one.window.end - one.window.first)
         waiting = dict(documents)
-        for at in range(0, len(placed), self.size):
-            rows = placed[at : at + self.size]
+        for rows in self._filled(placed):
             batch = self.collate([_piece(documents[row.document], row) for row in rows])
             new = dict.fromkeys(row.document for row in rows if row.document in waiting)
             yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
+
+    def _filled(self, placed: Sequence[Placed]) -> Iterator[list[Placed]]:
+        """Windows, the longest last, in groups of up to `size` full windows' tokens."""
+        rows: list[Placed] = []
+        for one in placed:
+            first, end = one.window
+            length = end - first + self.windowing.specials
+            if (len(rows) + 1) * length > self.size * self.windowing.size and rows:
+                yield rows
+                rows = []
+            rows.append(one)
+        if rows:
+            yield rows
 
 
 def _piece(document: Tokenized, placed: Placed) -> Piece:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from multiclin import __version__, faults
 from multiclin.analysis.commands import add_commands
+from multiclin.bench.commands import add_bench
 from multiclin.checking.commands import add_check, add_stats
 from multiclin.corpus.convert_command import add_command as add_convert
 from multiclin.corpus.download import add_command as add_download
@@ -185,6 +186,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("predict", help="find mentions: predict ckpt=PATH input=DIR output=DIR")
     commands.add_parser("evaluate", help="the official score: evaluate gold=PATH pred=PATH")
     add_commands(commands)
+    add_bench(commands)
     corpus = commands.add_parser("corpus", help="make and look at corpora")
     tools = corpus.add_subparsers(title="tools", metavar="TOOL", required=True)
 

@@ -1,5 +1,7 @@
 """How fast: ours against the peers, on the same model, data and machine, in turn.
 
-`race` starts each contestant as a process of its own (`contestants`) and lets them run one after
-the other, round after round; `stages` takes our own way apart; `commands` is `multiclin bench`.
+`commands` is `multiclin bench`. `entry` writes what all load: one model, one file of texts. `race`
+starts each contestant as a process of its own (`contestants`) and lets them run one after the
+other, round after round; `prediction` and `training` are what they do, `stages` and `bound` take
+our own way apart and hold it against the hardware; `telling` makes tables of it.
 """

@@ -74,6 +74,7 @@ COMMANDS = (
     ["train"],
     ["predict"],
     ["evaluate"],
+    ["bench"],
     ["cli"],
 )
 

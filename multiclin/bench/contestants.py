@@ -24,12 +24,13 @@ Run = Callable[[], Figures]
 
 CONTESTANTS = {
     "multiclin": "prediction:multiclin_predicts",
-    "pipeline": "prediction:pipeline_predicts",
+    "pipeline": "peers:pipeline_predicts",
     "multiclin, files": "prediction:multiclin_writes",
-    "pipeline, files": "prediction:pipeline_writes",
+    "pipeline, files": "peers:pipeline_writes",
     "agreement": "prediction:agreement",
     "multiclin, steps": "training:multiclin_trains",
-    "Trainer": "training:trainer_trains",
+    "Trainer": "peers:trainer_trains",
+    "windows": "training:windows",
     "prediction": "stages:prediction_stages",
     "training": "stages:training_stages",
     "bound": "bound:matrix_peaks",

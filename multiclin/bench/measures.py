@@ -1,4 +1,4 @@
-"""Seconds, CPU seconds and memory of this process, on a CPU or a GPU."""
+"""Seconds, CPU seconds, memory and tokens of this process, on a CPU or a GPU."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 
 def device() -> torch.device:
@@ -32,6 +34,10 @@ def peak_mib() -> float:
         lines = status.read_text("ascii", errors="replace").splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+WARM_UP = 3
+"""Optimizer steps before the clock starts."""
 
 
 class Clock:
@@ -67,3 +73,47 @@ class Laps:
         clock = Clock()
         yield
         self.seconds[name] += clock.read()["seconds"]
+
+
+@dataclass
+class Pace:
+    """Counts the tokens of a training between the end of its first steps and that of its last.
+
+    Attributes:
+        steps: That are counted.
+        tokens: Of their windows, special ones included.
+        seen: The same of all steps.
+        figures: What the clock said at the end.
+    """
+
+    steps: int
+    tokens: Tensor = field(default_factory=lambda: torch.tensor(0))
+    seen: Tensor = field(default_factory=lambda: torch.tensor(0))
+    figures: dict[str, float] = field(default_factory=dict)
+    _clock: Clock | None = None
+
+    @property
+    def all_steps(self) -> int:
+        """Steps of the whole training."""
+        return WARM_UP + self.steps
+
+    def see(self, mask: Tensor) -> None:
+        """Take note of a batch by its mask, 1 for tokens, and keep no GPU waiting for it."""
+        tokens = mask.sum()
+        self.seen = self.seen + tokens
+        self.tokens = self.tokens + (tokens if self._clock else 0)
+
+    def step_done(self, number: int) -> None:
+        """Take note of the end of an optimizer step, counted from 1."""
+        if number == WARM_UP:
+            self._clock = Clock()
+        elif number == self.all_steps and self._clock:
+            self.figures = self._clock.read()
+
+    def answer(self) -> dict[str, float]:
+        """Seconds, and tokens per second."""
+        return {
+            **self.figures,
+            "tokens": int(self.tokens),
+            "tokens_per_second": int(self.tokens) / self.figures["seconds"],
+        }

@@ -1,37 +1,26 @@
-"""Prediction: ours against the token-classification pipeline of transformers.
+"""Our prediction: documents in memory to mentions, and all that `predict.py` does, pages left out.
 
-The pipeline is set up as its documentation says: a stride, so that no text is cut off, and windows
-in batches. Twice: from documents in memory to mentions, and from a file of texts and a folder of
-weights to the TSV, where ours is all that `predict.py` does, pages left out.
+`agreement` holds our mentions against those of the same windows and decoding with transformers' own
+network, padded.
 """
 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from transformers import AutoModelForTokenClassification, AutoTokenizer, pipeline
+from transformers import AutoModelForTokenClassification
 
 from multiclin.batch import Batch, WindowStream
 from multiclin.bench.contestants import Run
 from multiclin.bench.measures import device
 from multiclin.bench.race import Figures, Task
 from multiclin.bundle import Model, load_model
-from multiclin.config import run as run_task
-from multiclin.corpus.jsonl import read_documents
 from multiclin.document import Document
-from multiclin.predict import predict
 from multiclin.recognition import CHUNK, Recognizer
 from multiclin.windows import Tokenized
-
-
-def documents_of(task: Task) -> list[Document]:
-    """The texts of a bench."""
-    return list(read_documents(Path(task.corpus)))
 
 
 def recognizer_of(task: Task) -> Recognizer:
@@ -42,19 +31,15 @@ def recognizer_of(task: Task) -> Recognizer:
 
 def multiclin_predicts(task: Task) -> Run:
     """Ours: documents to mentions."""
-    recognizer, documents = recognizer_of(task), documents_of(task)
+    recognizer, documents = recognizer_of(task), task.documents()
     return lambda: {"spans": sum(len(one.spans) for one in recognizer.pipe(documents))}
-
-
-def pipeline_predicts(task: Task) -> Run:
-    """The pipeline: texts to mentions."""
-    pipe, documents = load_pipeline(task), documents_of(task)
-    texts = [one.text for one in documents]
-    return lambda: {"spans": sum(map(len, pipe(texts)))}
 
 
 def multiclin_writes(task: Task) -> Run:
     """Ours: a folder of weights and a file of texts to `predictions.tsv`, as predict.py does it."""
+    from multiclin.config import run as run_task  # What mentions alone do not need.
+    from multiclin.predict import predict
+
     output = Path(task.folder) / f"{task.title}.out"
     words = [
         f"ckpt={quoted(task.model)}",
@@ -74,47 +59,9 @@ def multiclin_writes(task: Task) -> Run:
     return run
 
 
-def pipeline_writes(task: Task) -> Run:
-    """The pipeline: a folder of weights and a file of texts to a TSV of the official columns."""
-    output = Path(task.folder) / f"{task.title}.tsv"
-
-    def run() -> Figures:
-        pipe, documents = load_pipeline(task), documents_of(task)
-        found = pipe([one.text for one in documents])
-        with output.open("w", encoding="utf-8", newline="") as stream:
-            rows = csv.writer(stream, delimiter="\t")
-            rows.writerow(("filename", "label", "start_span", "end_span", "text"))
-            for one, mentions in zip(documents, found, strict=True):
-                for span in mentions:
-                    start, end = trimmed(one.text, span["start"], span["end"])
-                    row = (one.id, span["entity_group"], start, end, one.text[start:end])
-                    rows.writerow(row)
-        return {"spans": sum(map(len, found))}
-
-    return run
-
-
-def load_pipeline(task: Task) -> Any:  # noqa: ANN401 - a pipeline of transformers
-    """The token-classification pipeline with its defaults, but stride and batches."""
-    facts = json.loads((Path(task.model) / "multiclin.json").read_text("utf-8"))
-    tokenizer = AutoTokenizer.from_pretrained(task.model)
-    tokenizer.model_max_length = facts["recipe"]["window"]
-    dtype = torch.bfloat16 if task.bf16 else torch.float32
-    network = AutoModelForTokenClassification.from_pretrained(task.model, dtype=dtype).eval()
-    return pipeline(
-        "token-classification",
-        model=network,
-        tokenizer=tokenizer,
-        device=device(),
-        stride=facts["recipe"]["overlap"],
-        aggregation_strategy="simple",
-        batch_size=task.batch,
-    )
-
-
 def agreement(task: Task) -> Run:
     """How many spans of ours, in fp32, the padded network of transformers finds as well."""
-    documents = documents_of(task)
+    documents = task.documents()
     recognizer = recognizer_of(task)
     network = AutoModelForTokenClassification.from_pretrained(task.model, dtype=torch.float32)
     network.to(device()).eval()
@@ -155,12 +102,6 @@ def batches_of(model: Model, documents: Sequence[Tokenized], size: int) -> list[
 def mentions(documents: Iterator[Document]) -> set[tuple[str, str, int, int]]:
     """Document, label and offsets of every mention."""
     return {(one.id, s.label, s.start, s.end) for one in documents for s in one.spans}
-
-
-def trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """A span without white space at its edges: the pipeline keeps a subword's leading space."""
-    inside = text[start:end]
-    return end - len(inside.lstrip()), start + len(inside.rstrip())
 
 
 def quoted(value: object) -> str:

@@ -18,6 +18,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from multiclin.corpus.jsonl import read_documents
+from multiclin.document import Document
 from multiclin.errors import LostProcessError, MulticlinError
 
 READY = "ready"
@@ -38,7 +40,8 @@ class Task:
         name: Who does what, a key of `contestants.CONTESTANTS`.
         folder: Its own, of this bench.
         model: A bundle, which is a model in Hugging Face layout too.
-        corpus: A JSONL file of texts; for training all that follows `data.root=`.
+        corpus: A JSONL file of texts; for our training all that follows `data.root=`; for the
+            peer's the folder that `training.windows` has written.
         overrides: More settings of train.py.
         bf16: Whether it computes in bf16.
         threads: Cores that it may use.
@@ -65,6 +68,10 @@ class Task:
     def title(self) -> str:
         """What tables call it: `multiclin bf16`."""
         return f"{self.name.partition(',')[0]} {self.precision}"
+
+    def documents(self) -> list[Document]:
+        """The texts, in the order of the file."""
+        return list(read_documents(Path(self.corpus)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,9 @@ def train(options: argparse.Namespace) -> None:
         entry = enter(options.model, bench.folder, size=options.size)
         bench.open(entry)
         task = bench.task(entry, options.corpus.absolute(), options.settings)
-        measured = _race(
-            [*_both(task, "Trainer"), *_both(task, "multiclin, steps")], options.rounds
-        )
+        same = once(replace(task, name="windows"))["folder"]
+        tasks = [*_both(replace(task, corpus=same), "Trainer"), *_both(task, "multiclin, steps")]
+        measured = _race(tasks, options.rounds)
         what = f"{options.steps} optimizer steps of {options.batch} windows"
         bench.tell(what, race_table(measured, "Trainer"))
         bench.keep(what, measured, "Trainer")

@@ -26,10 +26,10 @@ from torch.utils.flop_counter import (
 
 from multiclin.batch import Batch
 from multiclin.bench.contestants import Run
-from multiclin.bench.measures import Laps
-from multiclin.bench.prediction import batches_of, documents_of, recognizer_of, tokenized
+from multiclin.bench.measures import Laps, Pace
+from multiclin.bench.prediction import batches_of, recognizer_of, tokenized
 from multiclin.bench.race import Figures, Task
-from multiclin.bench.training import Pace, Stages, fit
+from multiclin.bench.training import Stages, Steps, fit
 from multiclin.decoding import Assembler
 from multiclin.document import Document
 from multiclin.output import Spool
@@ -44,7 +44,7 @@ COUNTED_STEPS = 4
 
 def prediction_stages(task: Task) -> Run:
     """Documents in memory to the written TSV, by stage, and all but the writing at one go."""
-    recognizer, documents = recognizer_of(task), documents_of(task)
+    recognizer, documents = recognizer_of(task), task.documents()
     batches = batches_of(recognizer.model, tokenized(recognizer.model, documents), recognizer.size)
     with counting() as counter:
         emissions_of(recognizer, batches)
@@ -129,14 +129,14 @@ def training_stages(task: Task) -> Run:
     """Optimizer steps by stage."""
     pace = Pace(COUNTED_STEPS)
     with counting() as counter:
-        fit(task, Stages(pace))
-    each = counter.get_total_flops() / pace.seen
+        fit(task, Steps(pace))
+    each = counter.get_total_flops() / int(pace.seen)
 
     def run() -> Figures:
         pace = Pace(task.steps)
         stages = Stages(pace)
         fit(task, stages)
-        return {**pace.answer(), "stages": stages.seconds, "flops": each * pace.tokens}
+        return {**pace.answer(), "stages": stages.seconds, "flops": each * int(pace.tokens)}
 
     return run
 

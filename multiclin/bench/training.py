@@ -1,110 +1,77 @@
-"""Training: ours against the Trainer of transformers, in the same windows, steps of the same size.
+"""Our training, as `train.py` does it, and the windows that its peer trains on as well.
 
-Ours is what `train.py` does with a config, module, data and Trainer of Lightning; what only saves
-and logs is left out, as it is of the peer. The peer is the Trainer with its defaults, as
-transformers' own token-classification example sets it up, over our windows with our tags. Its steps
-are drawn at random and padded to their longest window, ours are of like length: what is compared is
-tokens per second, padding not counted. The clock starts when the first steps are done, and neither
-start-up nor the end of a training is in it.
+Config, data, module and Trainer of Lightning are those of a run; what only saves and logs is left
+out, as it is of the peer. The clock starts when the first steps are done: neither start-up nor the
+end of a training is in it. Our steps are of windows of like length, those of the peer are drawn at
+random and padded to their longest window: what is compared is tokens per second, padding not
+counted.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
-import torch
 from omegaconf import DictConfig
-from transformers import (
-    AutoTokenizer,
-    DataCollatorForTokenClassification,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
 
 from multiclin.assembly import make_module, open_corpus, open_data
-from multiclin.batch import TrainingWindows
+from multiclin.batch import Batch, TrainingWindows
 from multiclin.bench.contestants import Run
-from multiclin.bench.measures import Clock
+from multiclin.bench.measures import WARM_UP, Clock, Pace
 from multiclin.bench.prediction import quoted
 from multiclin.bench.race import Figures, Task
+from multiclin.bundle import save_bundle
 from multiclin.config import run as run_task
 from multiclin.datamodule import NerDataModule
-from multiclin.encoder import build_encoder
 from multiclin.stopping import Stop
 from multiclin.train import trainer_of
 from multiclin.windows import IGNORED
 
-WARM_UP = 3
-"""Steps before the clock starts."""
+NOT_LEARNED = -100
+"""What transformers calls `IGNORED`."""
 
 
-@dataclass
-class Pace:
-    """Counts the tokens of a training between the end of its first steps and that of its last.
-
-    Attributes:
-        steps: That are counted.
-        tokens: Of their windows, special ones included.
-        seen: The same of all steps.
-        figures: What the clock said at the end.
-    """
-
-    steps: int
-    tokens: int = 0
-    seen: int = 0
-    figures: dict[str, float] = field(default_factory=dict)
-    _clock: Clock | None = None
-
-    @property
-    def all_steps(self) -> int:
-        """Steps of the whole training."""
-        return WARM_UP + self.steps
-
-    def see(self, tokens: int) -> None:
-        """Take note of a batch."""
-        self.seen += tokens
-        self.tokens += tokens if self._clock else 0
-
-    def step_done(self, number: int) -> None:
-        """Take note of the end of an optimizer step, counted from 1."""
-        if number == WARM_UP:
-            self._clock = Clock()
-        elif number == self.all_steps and self._clock:
-            self.figures = self._clock.read()
-
-    def answer(self) -> Figures:
-        """Seconds, and tokens per second."""
-        return {
-            **self.figures,
-            "tokens": self.tokens,
-            "tokens_per_second": self.tokens / self.figures["seconds"],
-        }
-
-
-class Stages(pl.Callback):
-    """Tells a `Pace` of Lightning's steps, and how long each part of them takes.
+class Steps(pl.Callback):
+    """Tells a `Pace` of Lightning's batches and steps.
 
     Args:
         pace: Is told.
+    """
+
+    def __init__(self, pace: Pace) -> None:
+        self.pace = pace
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Batch, batch_idx: int
+    ) -> None:
+        """A batch is there."""
+        self.pace.see(batch.mask)
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:  # noqa: ANN401
+        """The step is done."""
+        self.pace.step_done(trainer.global_step)
+
+
+class Stages(Steps):
+    """The same, and how long each part of the steps takes.
 
     Attributes:
         seconds: By part; `batch` is all between two steps.
     """
 
     def __init__(self, pace: Pace) -> None:
-        self.pace = pace
+        super().__init__(pace)
         self.seconds: dict[str, float] = defaultdict(float)
         self._clock: Clock | None = None
 
-    def on_train_batch_start(self, trainer: pl.Trainer, module: Any, batch: Any, _: int) -> None:  # noqa: ANN401
+    def on_train_batch_start(self, *words: Any) -> None:  # noqa: ANN401
         """A batch is there."""
         self._lap("batch")
-        self.pace.see(int(batch.mask.sum()))
+        super().on_train_batch_start(*words)
 
     def on_before_backward(self, *_: Any) -> None:  # noqa: ANN401
         """Its loss is there."""
@@ -114,12 +81,12 @@ class Stages(pl.Callback):
         """Its gradient is there."""
         self._lap("backward")
 
-    def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:  # noqa: ANN401
+    def on_train_batch_end(self, trainer: pl.Trainer, *words: Any) -> None:  # noqa: ANN401
         """The step is done."""
         self._lap("optimizer")
         if trainer.global_step == WARM_UP:
             self._clock = Clock()
-        self.pace.step_done(trainer.global_step)
+        super().on_train_batch_end(trainer, *words)
 
     def _lap(self, name: str) -> None:
         if self._clock:
@@ -132,25 +99,24 @@ def multiclin_trains(task: Task) -> Run:
 
     def run() -> Figures:
         pace = Pace(task.steps)
-        stages = Stages(pace)
-        fit(task, stages)
-        return {**pace.answer(), "stages": stages.seconds}
+        fit(task, Steps(pace))
+        return pace.answer()
 
     return run
 
 
-def fit(task: Task, stages: Stages) -> None:
+def fit(task: Task, steps: Steps) -> None:
     """Train as train.py does, from the corpus to the last step."""
 
     def training(config: DictConfig) -> None:
         pl.seed_everything(config.seed, workers=True, verbose=False)
         data = open_data(config, open_corpus(config))
         trainer = trainer_of(config, None, Stop(), validated=False)
-        trainer.callbacks.append(stages)  # type: ignore[attr-defined]
+        trainer.callbacks.append(steps)  # type: ignore[attr-defined]
         trainer.fit(make_module(config, data.model), datamodule=data)
 
     settings = [
-        *(f"+trainer.max_steps={stages.pace.all_steps}", "trainer.max_epochs=-1"),
+        *(f"+trainer.max_steps={steps.pace.all_steps}", "trainer.max_epochs=-1"),
         f"trainer.precision={'bf16-mixed' if task.bf16 else '32-true'}",
         *("logger=csv", "logger.csv=null", "callbacks.checkpoint=null", "callbacks.last=null"),
         *("callbacks.learning_rate=null", "callbacks.progress=null"),
@@ -158,79 +124,40 @@ def fit(task: Task, stages: Stages) -> None:
     run_task(training, "train", [*words(task), *settings])
 
 
-def trainer_trains(task: Task) -> Run:
-    """The Trainer of transformers."""
-    found: list[tuple[DictConfig, NerDataModule]] = []
-    run_task(
-        lambda config: found.append((config, open_data(config, open_corpus(config)))),
-        "train",
-        words(task),
-    )
-    ((config, data),) = found
-    network = build_encoder(data.model.facts()["config"])
-    network.load_state_dict(data.model.tagger.encoder.state_dict())
-    rows = rows_of(data)
-    collate = DataCollatorForTokenClassification(AutoTokenizer.from_pretrained(task.model))
+def windows(task: Task) -> Run:
+    """What we train on, written for the peer: model, windows with their tags, settings."""
+    folder = Path(task.folder) / "windows"
+
+    def write(config: DictConfig) -> None:
+        data = open_data(config, open_corpus(config))
+        save_bundle(data.model, folder / "model", "# For a benchmark\n")
+        settings = {
+            "learning_rate": config.optim.learning_rate,
+            "weight_decay": config.optim.weight_decay,
+            "warmup_steps": config.optim.warmup_ratio,
+            "seed": config.seed,
+        }
+        (folder / "settings.json").write_text(json.dumps(settings), "utf-8")
+        (folder / "windows.json").write_text(json.dumps(rows_of(data)), "utf-8")
 
     def run() -> Figures:
-        pace = Pace(task.steps)
-        settings = TrainingArguments(
-            output_dir=str(Path(task.folder) / task.title),
-            per_device_train_batch_size=task.batch,
-            max_steps=pace.all_steps,
-            learning_rate=config.optim.learning_rate,
-            weight_decay=config.optim.weight_decay,
-            warmup_steps=config.optim.warmup_ratio,
-            bf16=task.bf16,
-            use_cpu=not torch.cuda.is_available(),
-            report_to=[],
-            save_strategy="no",
-            disable_tqdm=True,
-            seed=config.seed,
-        )
-        counted = network.register_forward_pre_hook(
-            lambda _, args, fields: pace.see(int(fields["attention_mask"].sum())), with_kwargs=True
-        )
-        Trainer(
-            model=network,
-            args=settings,
-            train_dataset=rows,
-            data_collator=collate,
-            callbacks=[_Told(pace)],
-        ).train()
-        counted.remove()
-        return pace.answer()
+        run_task(write, "train", words(task))
+        return {"folder": str(folder)}
 
     return run
-
-
-class _Told(TrainerCallback):
-    def __init__(self, pace: Pace) -> None:
-        self.pace = pace
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:  # noqa: ANN401
-        self.pace.step_done(state.global_step)
 
 
 def rows_of(data: NerDataModule) -> list[dict[str, list[int]]]:
     """The windows that we train on, as the Trainer takes them; of several labels the first."""
     before, after = data.model.subwords.prefix, data.model.subwords.suffix
-    windows = TrainingWindows(data.store, data.split["train"], data.model.windowing)
+    pieces = TrainingWindows(data.store, data.split["train"], data.model.windowing)
     rows = []
-    for piece in (windows[number] for number in range(len(windows))):
+    for piece in map(pieces.__getitem__, range(len(pieces))):
         assert piece.tags is not None
         ids = [*before, *piece.ids.tolist(), *after]
-        rows.append(
-            {
-                "input_ids": ids,
-                "attention_mask": [1] * len(ids),
-                "labels": [
-                    *[IGNORED] * len(before),
-                    *piece.tags[0].tolist(),
-                    *[IGNORED] * len(after),
-                ],
-            }
-        )
+        tags = np.where(piece.tags[0] == IGNORED, NOT_LEARNED, piece.tags[0]).tolist()
+        labels = [*[NOT_LEARNED] * len(before), *tags, *[NOT_LEARNED] * len(after)]
+        rows.append({"input_ids": ids, "attention_mask": [1] * len(ids), "labels": labels})
     return rows
 
 

@@ -44,6 +44,7 @@ MODEL = (
     ["output"],
     ["optimization"],
     ["bundle"],
+    ["recognition"],
 )
 LIGHTNING = (
     ["splitting"],

@@ -25,14 +25,11 @@ def add_bench(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_common(parser)
     parser.set_defaults(run=predict)
 
-    parser = races.add_parser(
-        "train",
-        help="train: ours and the Trainer, in turn",
-        epilog="Settings are those of train.py: entity=symptom languages=[es] data=brat",
-    )
+    parser = races.add_parser("train", help="train: ours and the Trainer, in turn")
     _add_model(parser)
     parser.add_argument("corpus", type=Path, metavar="CORPUS", help="what train.py trains on")
-    parser.add_argument("settings", nargs="*", metavar="SETTING=VALUE", help="of train.py")
+    says = "of train.py, such as entity=symptom languages=[es]"
+    parser.add_argument("--settings", nargs="+", default=[], metavar="KEY=VALUE", help=says)
     _add_steps(parser)
     _add_common(parser)
     parser.set_defaults(run=train)

@@ -37,6 +37,7 @@ class Entry:
         title: The model in words.
         model: Its bundle.
         texts: A JSONL file, where there are texts.
+        settings: Of train.py, so that it trains in the model's windows.
         documents: Texts in it.
         tokens: Their subwords: each counted once, without special ones.
     """
@@ -44,6 +45,7 @@ class Entry:
     title: str
     model: Path
     texts: Path
+    settings: tuple[str, ...]
     documents: int = 0
     tokens: int = 0
 
@@ -79,6 +81,7 @@ def enter(
         f"{title}, {parameters:.1f}M parameters",
         folder / "model",
         folder / "texts.jsonl",
+        (f"window.size={model.recipe.window}", f"window.overlap={model.recipe.overlap}"),
         len(texts),
         sum(len(one) for one in model.subwords.tokenize(texts)),
     )

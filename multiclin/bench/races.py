@@ -133,7 +133,7 @@ class _Bench:
             str(self.folder),
             str(entry.model),
             str(corpus),
-            tuple(settings),
+            (*entry.settings, *settings),
             threads=self.options.threads,
             batch=self.options.batch,
             steps=getattr(self.options, "steps", 0),

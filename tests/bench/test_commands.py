@@ -118,8 +118,8 @@ def test_prediction(bundle: Path, texts: Path, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_training(bundle: Path, texts: Path, tmp_path: Path) -> None:
     pytest.importorskip("accelerate")
-    words = ["data=brat", "entity=all", "data.validation.share=0"]
-    content = bench(tmp_path / "out.json", "train", bundle, texts, "--steps", "2", *words)
+    settings = ["--settings", "data=brat", "entity=all", "data.validation.share=0"]
+    content = bench(tmp_path / "out.json", "train", bundle, texts, "--steps", "2", *settings)
     peers = ["Trainer fp32", "Trainer bf16", "multiclin fp32", "multiclin bf16"]
     assert titles(content) == [peers]
     for one in content["races"][0]["contestants"]:

@@ -111,9 +111,5 @@ class Pace:
             self.figures = self._clock.read()
 
     def answer(self) -> dict[str, float]:
-        """Seconds, and tokens per second."""
-        return {
-            **self.figures,
-            "tokens": int(self.tokens),
-            "tokens_per_second": int(self.tokens) / self.figures["seconds"],
-        }
+        """Seconds, and the tokens of their steps."""
+        return {**self.figures, "tokens": int(self.tokens)}

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from multiclin.bench.machine import header, machine
 from multiclin.bench.race import Task, once, race
-from multiclin.bench.telling import RATE, Measured, bound_table, race_table, ratios, stage_table
+from multiclin.bench.telling import (
+    CPU_RATE,
+    RATE,
+    Measured,
+    bound_table,
+    race_table,
+    ratios,
+    stage_table,
+)
 from multiclin.errors import ConfigError, OutputError
 from multiclin.files import atomic_write
 
@@ -96,11 +104,15 @@ def _both(task: Task, name: str) -> list[Task]:
     return [replace(task, name=name, bf16=bf16) for bf16 in (False, True)]
 
 
-def _race(tasks: Sequence[Task], rounds: int, tokens: int = 0) -> Measured:
-    """The race, where tokens are the same for all with their rate."""
+def _race(tasks: Sequence[Task], rounds: int, tokens: int | None = None) -> Measured:
+    """The race, and the rates of those who count tokens, or of all where all have the same."""
     measured = list(zip(tasks, race(tasks, rounds), strict=True))
-    for figures in (one for _, each in measured if tokens for one in each):
-        figures[RATE] = tokens / figures["seconds"]
+    for figures in (one for _, each in measured for one in each):
+        if tokens is not None:
+            figures["tokens"] = tokens
+        if "tokens" in figures:
+            figures[RATE] = figures["tokens"] / figures["seconds"]
+            figures[CPU_RATE] = figures["tokens"] / figures["cpu_seconds"]
     return measured
 
 
@@ -143,7 +155,8 @@ class _Bench:
         print("", *parts, sep="\n", flush=True)
 
     def keep(self, what: str, measured: Measured, peer: str = "") -> None:
-        against = ratios(measured, peer) if peer else {}
+        kinds = {"times": RATE, "times_by_cpu": CPU_RATE} if peer else {}
+        against = {name: ratios(measured, peer, rate) for name, rate in kinds.items()}
         self.content["races"].append(
             {
                 "what": what,
@@ -151,8 +164,10 @@ class _Bench:
                     {
                         "name": task.title,
                         "rounds": list(rounds),
-                        "times": {
-                            name: asdict(one) for name, one in against.get(task.title, {}).items()
+                        **{
+                            name: {other: asdict(one) for other, one in of_all[task.title].items()}
+                            for name, of_all in against.items()
+                            if task.title in of_all
                         },
                     }
                     for task, rounds in measured

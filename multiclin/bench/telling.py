@@ -9,7 +9,7 @@ from typing import Any
 from multiclin.bench.race import Figures, Ratio, Task
 from multiclin.tables import as_text
 
-RATE = "tokens_per_second"
+RATE, CPU_RATE = "tokens_per_second", "tokens_per_cpu_second"
 
 Measured = Sequence[tuple[Task, Sequence[Figures]]]
 """Contestants with what they measured, round by round."""
@@ -26,24 +26,27 @@ def middle(rounds: Sequence[Figures], *keys: str) -> float:
     return median(found)
 
 
-def ratios(measured: Measured, peer: str) -> dict[str, dict[str, Ratio]]:
-    """How many times as fast each of ours was as each of the peer's, by their titles."""
+def ratios(measured: Measured, peer: str, rate: str) -> dict[str, dict[str, Ratio]]:
+    """How many times the rate of each of the peer's each of ours had, by their titles."""
     theirs = [(task, rounds) for task, rounds in measured if task.name == peer]
     ours = [(task, rounds) for task, rounds in measured if task.name != peer]
     return {
-        task.title: {other.title: Ratio.of(mine, rounds, RATE) for other, rounds in theirs}
+        task.title: {other.title: Ratio.of(mine, rounds, rate) for other, rounds in theirs}
         for task, mine in ours
     }
 
 
 def race_table(measured: Measured, peer: str) -> str:
-    """A line per contestant, and how many times as fast as the peer's it was."""
-    against = ratios(measured, peer)
+    """A line per contestant, and how many times as fast as the peer's it was.
+
+    Where others use the machine, the ratio of CPU seconds is the steadier one.
+    """
+    against, by_cpu = (ratios(measured, peer, rate) for rate in (RATE, CPU_RATE))
     peers = [task.title for task, _ in measured if task.name == peer]
     found = "spans" in measured[0][1][0]
     head = ["", "s", "CPU s", "tokens/s", "peak MiB", *(["spans"] if found else [])]
     for title in peers:
-        head += [f"x {title}", "min to max"]
+        head += [f"x {title}", "min to max", "by CPU"]
     rows = [head]
     for task, rounds in measured:
         row = [
@@ -55,8 +58,11 @@ def race_table(measured: Measured, peer: str) -> str:
             *([f"{middle(rounds, 'spans'):,.0f}"] if found else []),
         ]
         for title in peers:
-            one = against.get(task.title, {}).get(title)
-            row += [f"{one.median:.2f}", f"{one.least:.2f} to {one.most:.2f}"] if one else ["", ""]
+            if task.title not in against:
+                row += ["", "", ""]
+                continue
+            one, cpu = against[task.title][title], by_cpu[task.title][title]
+            row += [f"{one.median:.2f}", f"{one.least:.2f} to {one.most:.2f}", f"{cpu.median:.2f}"]
         rows.append(row)
     return as_text(rows)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import Any
 
 import pytest
 import torch
@@ -21,9 +20,10 @@ from multiclin.bench.telling import bound_table, race_table, shares, stage_table
 PEER, OURS = (Task(name, "", "", "") for name in ("pipeline, files", "multiclin, files"))
 
 
-def figures(tokens_per_second: float, seconds: float = 1.0, **others: Any) -> dict[str, Any]:  # noqa: ANN401
-    about = {"cpu_seconds": 2 * seconds, "peak_mib": 500.0}
-    return {"seconds": seconds, "tokens_per_second": tokens_per_second, **about, **others}
+def figures(rate: float, seconds: float, spans: int) -> dict[str, float]:
+    """Of a contestant that keeps two cores busy."""
+    cpu = {"cpu_seconds": 2 * seconds, "tokens_per_cpu_second": rate / 2}
+    return {"seconds": seconds, "tokens_per_second": rate, **cpu, "peak_mib": 500.0, "spans": spans}
 
 
 def test_a_ratio_is_that_of_each_round() -> None:
@@ -33,14 +33,16 @@ def test_a_ratio_is_that_of_each_round() -> None:
 
 def test_the_table_of_a_race() -> None:
     measured = [
-        (PEER, [figures(1000, 4, spans=7), figures(2000, 2, spans=7)]),
-        (OURS, [figures(3000, 1, spans=9), figures(4000, 1, spans=9)]),
+        (PEER, [figures(1000, 4, 7), figures(2000, 2, 7)]),
+        (OURS, [{**figures(3000, 1, 9), "tokens_per_cpu_second": 2000}, figures(4000, 1, 9)]),
     ]
-    assert race_table(measured, "pipeline, files").splitlines() == [
-        "                   s  CPU s  tokens/s  peak MiB  spans  x pipeline fp32    min to max",
-        "pipeline fp32   3.00   6.00     1,500       500      7",
-        "multiclin fp32  1.00   2.00     3,500       500      9             2.50  2.00 to 3.00",
-    ]
+    table = race_table(measured, "pipeline, files").splitlines()
+    head = "s CPU s tokens/s peak MiB spans x pipeline fp32 min to max by CPU"
+    assert table[0].split() == head.split()
+    assert table[1].split() == "pipeline fp32 3.00 6.00 1,500 500 7".split()
+    # 3 and 2 times; by CPU 4 and 2 times.
+    ours = "multiclin fp32 1.00 2.00 3,500 500 9 2.50 2.00 to 3.00 3.00"
+    assert table[2].split() == ours.split()
 
 
 def test_the_table_of_stages_has_medians_and_shares() -> None:

@@ -7,6 +7,7 @@ error.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -59,6 +60,7 @@ def main(words: list[str]) -> int:
             clock = Clock()
             did = run()
             figures = {**clock.read(), "peak_mib": peak_mib(), **did}
+            gc.collect()  # Others need the memory of a Trainer and its optimizer.
             print(json.dumps(figures), file=answers, flush=True)
     except MulticlinError as error:
         print(f"{MISTAKE}{error}", file=sys.stderr)

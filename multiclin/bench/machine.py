@@ -45,7 +45,7 @@ def header(facts: dict[str, Any]) -> str:
     where = f"{facts['gpu']}; " if facts["gpu"] else ""
     versions = ", ".join(f"{name} {one}" for name, one in facts["versions"].items() if one)
     return (
-        f"{where}{facts['processor']}, {facts['cores']} cores, {facts['threads']} threads, "
+        f"{where}{facts['processor']}, {facts['cores']} cores, threads: {facts['threads']}; "
         f"{able}{limit}\n{versions}"
     )
 

@@ -39,7 +39,11 @@ def predict(options: argparse.Namespace) -> None:
         entry = enter(options.model, bench.folder, size=options.size, texts=texts)
         bench.open(entry)
         task = bench.task(entry, entry.texts)
-        for kind, what in (("", "texts in memory to mentions"), (", files", "files to a TSV")):
+        kinds = {
+            "": "texts in memory to mentions",
+            ", files": "files to a TSV, loading the model included",
+        }
+        for kind, what in kinds.items():
             peer = f"pipeline{kind}"
             tasks = [*_both(task, peer), *_both(task, f"multiclin{kind}")]
             measured = _race(tasks, options.rounds, entry.tokens)

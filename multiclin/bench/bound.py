@@ -9,12 +9,10 @@ inputs, gradients of its weights).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from multiclin.batch import Batch
 from multiclin.bench.contestants import Run
 from multiclin.bench.measures import Clock, device
 from multiclin.bench.prediction import batches_of, recognizer_of, tokenized
@@ -36,9 +34,10 @@ def matrix_peaks(task: Task) -> Run:
     model = recognizer.model
     layers = linear_layers(model.tagger.encoder)
     documents = tokenized(model, task.documents())
-    row, step = (
-        mean_tokens(batches_of(model, documents, size)) for size in (recognizer.size, task.batch)
-    )
+    batches = batches_of(model, documents, recognizer.size)
+    tokens = sum(int(one.mask.sum()) for one in batches)
+    row = round(tokens / len(batches))
+    step = round(task.batch * tokens / sum(map(len, batches)))
     squares = [Counter([(size, size, size)]) for size in SQUARES[device().type]]
     dtype = torch.bfloat16 if task.bf16 else torch.float32
 
@@ -51,11 +50,6 @@ def matrix_peaks(task: Task) -> Run:
         return {"machine": best, **shapes}
 
     return run
-
-
-def mean_tokens(batches: Sequence[Batch]) -> int:
-    """Tokens of a batch, padding not counted."""
-    return round(sum(int(one.mask.sum()) for one in batches) / len(batches))
 
 
 def linear_layers(network: nn.Module) -> Counter[tuple[int, int]]:

@@ -2,9 +2,8 @@
 
 Config, data, module and Trainer of Lightning are those of a run; what only saves and logs is left
 out, as it is of the peer. The clock starts when the first steps are done: neither start-up nor the
-end of a training is in it. Our steps are of windows of like length, those of the peer are drawn at
-random and padded to their longest window: what is compared is tokens per second, padding not
-counted.
+end of a training is in it. The peer pads a batch to its longest window: what is compared is tokens
+per second, padding not counted.
 """
 
 from __future__ import annotations

@@ -337,16 +337,23 @@ def _check_attention(config: PretrainedConfig) -> None:
             raise ValueError(f"attn_implementation={part._attn_implementation} is code of the hub")
 
 
+def check_directory(source: str | Path) -> None:
+    """Raise `EncoderError` where the name of an encoder is a path, and there is no directory."""
+    folder = Path(source)
+    is_path = folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith(".")
+    if is_path and not folder.is_dir():
+        raise EncoderError(
+            f"model.encoder={source}: there is no such directory; give one with config.json, "
+            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
+        )
+
+
 def _local(source: str | Path, patterns: list[str]) -> Path:
     """The directory of an encoder; from the hub's cache or the hub where it is no local one."""
     folder = Path(source)
     if folder.is_dir():
         return folder
-    if folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith("."):
-        raise EncoderError(
-            f"model.encoder={source}: there is no such directory; give one with config.json, "
-            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
-        )
+    check_directory(source)
     advice = (
         f"model.encoder={source} is neither a directory here nor reachable on the Hugging Face "
         f"hub. With network elsewhere: `hf download {source} --local-dir DIR`, copy DIR here "

@@ -32,6 +32,7 @@ from multiclin.errors import ConfigError, CorpusError, OutOfMemoryError, Problem
 from multiclin.faults import first_line, is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.module import NerModule
+from multiclin.opening import model_of, spool_of
 from multiclin.output import Spool
 from multiclin.processes import (
     is_first_process,
@@ -63,10 +64,7 @@ def predict(config: DictConfig) -> None:
 
 def predict_all(config: DictConfig) -> None:
     """The steps of a prediction, in the folder that it has to itself."""
-    formats = [config.formats] if isinstance(config.formats, str) else config.formats
-    output = Path(config.output)
-    keep = config.report.documents if config.report else 0
-    spool = Spool(output, tuple(formats), config.overwrite, keep)
+    spool = spool_of(config)
     model = load(config)
     found = Texts(Path(config.input))
     gold = open_gold(config, found)
@@ -104,9 +102,7 @@ def predict_all(config: DictConfig) -> None:
 
 def load(config: DictConfig) -> Model:
     """The model, with the decoding settings that the command line changes."""
-    if not isinstance(config.ckpt, str):
-        raise ConfigError(f"ckpt={config.ckpt}: give one checkpoint or bundle")
-    model = load_model(config.ckpt)
+    model = load_model(model_of(config))
     changes = {key: value for key, value in config.decoding.items() if value is not None}
     return replace(model, recipe=replace(model.recipe, **changes))
 

@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from multiclin import __version__
 from multiclin.analysis.evaluation import lexicon_of
 from multiclin.analysis.runs import save, save_lexicon
-from multiclin.assembly import make_module, open_corpus, open_data
+from multiclin.assembly import make_module, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
 from multiclin.continuing import (
@@ -43,6 +43,7 @@ from multiclin.datamodule import NerDataModule
 from multiclin.faults import is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.module import NerModule, Scored
+from multiclin.opening import open_corpus
 from multiclin.output import write_json, write_predictions
 from multiclin.processes import (
     is_first_process,

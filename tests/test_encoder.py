@@ -142,7 +142,7 @@ def test_a_text_without_its_end_is_refused() -> None:
     subwords = Subwords(cut_short())
     subwords._backend.enable_truncation(max_length=16)
     subwords.tokenize([Document("a", "dolor " * 16)])
-    with pytest.raises(EncoderError, match="case-7: .* the last 7 of 102 characters"):
+    with pytest.raises(EncoderError, match=r"case-7: .* the last 7 of 102 characters"):
         subwords.tokenize([Document("a", "dolor"), Document("case-7", "dolor " * 17)])
 
 

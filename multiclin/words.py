@@ -2,13 +2,13 @@ r"""What a word is in every script, and mentions snapped to whole words.
 
 How. `regex` supplies Unicode's letter, number, mark and word-break classes, so one rule serves all
 languages, composed (NFC) or not. Runs of letters and digits are found for all characters of a text
-at once, and only where a sign stands between two of them a pattern decides. A word is that of UAX 29 with tailorings, as the annex lets
-one make, each for a habit of clinical text: a period joins initials only (`T.A.C`; never
-`escrotal.Precisa`, where a space was lost); a hyphen joins beside a digit (`IL-6`, `5-FU`; never
-`HD-associated`, which corpora cut); an apostrophe joins one last letter (`Crohn's`; never
-`l'ictus`); a comma joins digits; `_` joins nothing. `inner` joins more. In the four corpora of
-../shared/data 60 mentions have an edge at a hyphen between letters, and one beside a digit, where
-253 such hyphens stand inside mentions.
+at once, and only where a sign stands between two of them a pattern decides. A word is that of UAX
+29 with tailorings, as the annex lets one make, each for a habit of clinical text: a period joins
+initials only (`T.A.C`; never `escrotal.Precisa`, where a space was lost); a hyphen joins beside a
+digit (`IL-6`, `5-FU`; never `HD-associated`, which corpora cut); an apostrophe joins one last
+letter (`Crohn's`; never `l'ictus`); a comma joins digits; `_` joins nothing. `inner` joins more. In
+the four corpora of ../shared/data 60 mentions have an edge at a hyphen between letters, and one
+beside a digit, where 253 such hyphens stand inside mentions.
 
 Snapping mends the edges that subword decoding leaves. A strategy is a function in `SNAPPINGS`:
 

@@ -70,7 +70,10 @@ def predict_all(config: DictConfig) -> None:
     gold = open_gold(config, found)
     texts = TokenizedTexts(found, model.subwords)
     callbacks = [PredictionWriter(model, spool), Progress()]
-    runner = make_trainer(config.trainer, callbacks, [], precision=config.precision)
+    workers = Loading(workers=config.workers).worker_processes
+    runner = make_trainer(
+        config.trainer, callbacks, [], workers=workers, precision=config.precision
+    )
     stream = WindowStream(
         texts,
         model.collate,
@@ -79,7 +82,6 @@ def predict_all(config: DictConfig) -> None:
         rank=runner.global_rank,
         world=runner.world_size,
     )
-    workers = Loading(workers=config.workers).worker_processes
     loader = DataLoader(stream, batch_size=None, num_workers=workers, worker_init_fn=serve_on)
     module = NerModule(model)
     try:

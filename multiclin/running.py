@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
+from multiclin.allocator import keep_memory
 from multiclin.stopping import without_handlers
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,10 @@ def make_trainer(
         node, callbacks=callbacks, logger=loggers or False, precision=precision, **arguments
     )
     without_handlers(trainer)
-    machine = described(trainer.strategy.root_device, trainer.world_size)
+    device = trainer.strategy.root_device
+    if device.type == "cpu":
+        keep_memory()
+    machine = described(device, trainer.world_size)
     log.info("on %s, %s, %s", machine, precision, counted(workers, "loader worker"))
     return trainer
 

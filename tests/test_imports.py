@@ -62,6 +62,7 @@ COMMANDS = (
     ["unfinished"],
     ["sweeps"],
     ["tracking"],
+    ["allocator"],
     ["running"],
     ["steps"],
     ["continuing"],

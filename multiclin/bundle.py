@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from multiclin import flat
+from multiclin.analysis.runs import BUNDLE, find_model
 from multiclin.batch import Collate
 from multiclin.decoding import Assembler, Decoder
 from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 FORMAT = 1
-ABOUT = "multiclin.json"
 KEY = "multiclin"
 """Where a checkpoint keeps what a bundle keeps in `multiclin.json`, config.json and tokenizer."""
 
@@ -217,7 +217,7 @@ def save_bundle(model: Model, folder: Path, card: str) -> None:
         facts = model.facts()
         kept = {key: facts[key] for key in ("format", "recipe", "about")}
         said = json.dumps(kept, indent=2, ensure_ascii=False)
-        (building / ABOUT).write_text(said + "\n", "utf-8")
+        (building / BUNDLE).write_text(said + "\n", "utf-8")
         (building / "README.md").write_text(card, "utf-8")
 
 
@@ -227,22 +227,13 @@ def load_model(path: str | Path) -> Model:
     Raises:
         CheckpointError: There is none, or it is broken.
     """
-    path = Path(path)
-    if path.is_file():
-        return _from_checkpoint(path)
-    for folder in (path, path / "model"):
-        if (folder / ABOUT).is_file():
-            return _from_bundle(folder)
-    what = f"holds no {ABOUT}" if path.is_dir() else "does not exist"
-    raise CheckpointError(
-        f"ckpt={path} {what}; give a checkpoint (outputs/train/.../checkpoints/best.ckpt), a "
-        "bundle (outputs/train/.../model) or the folder of a training run"
-    )
+    found = find_model(path)
+    return _from_checkpoint(found) if found.is_file() else _from_bundle(found)
 
 
 def _from_bundle(folder: Path) -> Model:
     with _explained(f"ckpt={folder} is a broken bundle"):
-        facts = json.loads(read_text(folder / ABOUT))
+        facts = json.loads(read_text(folder / BUNDLE))
         config = json.loads(read_text(folder / "config.json"))
         weights = load_file(_regular(folder / "model.safetensors"))
         subwords = Subwords.load(folder)

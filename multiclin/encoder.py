@@ -159,7 +159,13 @@ class Subwords:
         return None if number is None else int(number)
 
     def tokenize(self, documents: Sequence[Document]) -> list[Tokenized]:
-        """Whole texts to subwords with trimmed character offsets; nothing is cut off."""
+        """Whole texts to subwords with trimmed character offsets; nothing is cut off.
+
+        The texts of one call are shared by all cores (TOKENIZERS_PARALLELISM=false: one).
+
+        Raises:
+            EncoderError: The tokenizer has left out the end of a text.
+        """
         texts = [document.text for document in documents]
         encodings = self._backend.encode_batch(texts, add_special_tokens=False)
         tokenized = []
@@ -168,12 +174,30 @@ class Subwords:
             offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
             starts, ends = trim_offsets(document.text, offsets[:, 0], offsets[:, 1])
             tokenized.append(Tokenized(document, ids, starts, ends))
+            self._check_end(document, int(ends[-1]) if len(ends) else 0)
         return tokenized
 
     def save(self, folder: Path) -> None:
         """Write the files in Hugging Face layout."""
         for name, content in self.files.items():
             (folder / name).write_text(content, "utf-8")
+
+    def _check_end(self, document: Document, end: int) -> None:
+        """Raise where the text goes on behind its last token, as if it had been truncated.
+
+        A tokenizer may take signs away (controls, accents): those have no token by themselves.
+        """
+        rest = document.text[end:]
+        if not rest.strip():
+            return
+        offsets = self._backend.encode(rest, add_special_tokens=False).offsets
+        starts, ends = trim_offsets(rest, *np.array(offsets, dtype=np.int32).reshape(-1, 2).T)
+        if (starts < ends).any():
+            raise EncoderError(
+                f"{document.id}: the tokenizer has left out the last {len(rest):,} of "
+                f"{len(document.text):,} characters; take the tokenizer.json of the encoder as it "
+                "was published"
+            )
 
     def _specials(self) -> tuple[list[int], list[int]]:
         bare = self._backend.encode("a", add_special_tokens=False).ids
@@ -337,16 +361,23 @@ def _check_attention(config: PretrainedConfig) -> None:
             raise ValueError(f"attn_implementation={part._attn_implementation} is code of the hub")
 
 
+def check_directory(source: str | Path) -> None:
+    """Raise `EncoderError` where the name of an encoder is a path, and there is no directory."""
+    folder = Path(source)
+    is_path = folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith(".")
+    if is_path and not folder.is_dir():
+        raise EncoderError(
+            f"model.encoder={source}: there is no such directory; give one with config.json, "
+            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
+        )
+
+
 def _local(source: str | Path, patterns: list[str]) -> Path:
     """The directory of an encoder; from the hub's cache or the hub where it is no local one."""
     folder = Path(source)
     if folder.is_dir():
         return folder
-    if folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith("."):
-        raise EncoderError(
-            f"model.encoder={source}: there is no such directory; give one with config.json, "
-            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
-        )
+    check_directory(source)
     advice = (
         f"model.encoder={source} is neither a directory here nor reachable on the Hugging Face "
         f"hub. With network elsewhere: `hf download {source} --local-dir DIR`, copy DIR here "

@@ -32,6 +32,7 @@ from multiclin.errors import ConfigError, CorpusError, OutOfMemoryError, Problem
 from multiclin.faults import first_line, is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.module import NerModule
+from multiclin.opening import model_of, spool_of
 from multiclin.output import Spool
 from multiclin.processes import (
     is_first_process,
@@ -63,16 +64,16 @@ def predict(config: DictConfig) -> None:
 
 def predict_all(config: DictConfig) -> None:
     """The steps of a prediction, in the folder that it has to itself."""
-    formats = [config.formats] if isinstance(config.formats, str) else config.formats
-    output = Path(config.output)
-    keep = config.report.documents if config.report else 0
-    spool = Spool(output, tuple(formats), config.overwrite, keep)
+    spool = spool_of(config)
     model = load(config)
     found = Texts(Path(config.input))
     gold = open_gold(config, found)
     texts = TokenizedTexts(found, model.subwords)
     callbacks = [PredictionWriter(model, spool), Progress()]
-    runner = make_trainer(config.trainer, callbacks, [], precision=config.precision)
+    workers = Loading(workers=config.workers).worker_processes
+    runner = make_trainer(
+        config.trainer, callbacks, [], workers=workers, precision=config.precision
+    )
     stream = WindowStream(
         texts,
         model.collate,
@@ -81,7 +82,6 @@ def predict_all(config: DictConfig) -> None:
         rank=runner.global_rank,
         world=runner.world_size,
     )
-    workers = Loading(workers=config.workers).worker_processes
     loader = DataLoader(stream, batch_size=None, num_workers=workers, worker_init_fn=serve_on)
     module = NerModule(model)
     try:
@@ -104,9 +104,7 @@ def predict_all(config: DictConfig) -> None:
 
 def load(config: DictConfig) -> Model:
     """The model, with the decoding settings that the command line changes."""
-    if not isinstance(config.ckpt, str):
-        raise ConfigError(f"ckpt={config.ckpt}: give one checkpoint or bundle")
-    model = load_model(config.ckpt)
+    model = load_model(model_of(config))
     changes = {key: value for key, value in config.decoding.items() if value is not None}
     return replace(model, recipe=replace(model.recipe, **changes))
 

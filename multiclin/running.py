@@ -19,6 +19,7 @@ from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
 
+from multiclin.allocator import keep_memory
 from multiclin.stopping import without_handlers
 
 log = logging.getLogger(__name__)
@@ -111,6 +112,8 @@ def make_trainer(
     node: DictConfig,
     callbacks: list[pl.Callback],
     loggers: list[pl.loggers.Logger],
+    *,
+    workers: int = 0,
     **arguments: Any,  # noqa: ANN401 - whatever a Trainer takes
 ) -> pl.Trainer:
     """The Trainer of a config node, with device and precision chosen and named.
@@ -119,6 +122,7 @@ def make_trainer(
         node: `_target_: pytorch_lightning.Trainer` and its arguments; `precision: auto` is ours.
         callbacks: Its callbacks.
         loggers: Its loggers.
+        workers: Worker processes of its loaders, to be named beside them.
         arguments: Arguments that take the place of the node's.
     """
     for pattern in _NOISE:
@@ -133,15 +137,27 @@ def make_trainer(
     )
     without_handlers(trainer)
     device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    log.info(
-        "on %s, %s, %d process%s",
-        name,
-        precision,
-        trainer.world_size,
-        "" if trainer.world_size == 1 else "es",
-    )
+    if device.type == "cpu":
+        keep_memory()
+    machine = described(device, trainer.world_size)
+    log.info("on %s, %s, %s", machine, precision, counted(workers, "loader worker"))
     return trainer
+
+
+def described(device: torch.device, processes: int) -> str:
+    """What a run computes on: `cpu (2 threads, AMX)`, `2 x cpu (...)`, `4 x NVIDIA H200`."""
+    if device.type == "cuda":
+        return f"{processes} x {torch.cuda.get_device_name(device)}"
+    name = device.type
+    if name == "cpu":
+        unit = bf16_unit() or "no bf16 unit"
+        name = f"cpu ({counted(torch.get_num_threads(), 'thread')}, {unit})"
+    return name if processes == 1 else f"{processes} x {name}"
+
+
+def counted(number: int, thing: str) -> str:
+    """`no loader workers`, `1 thread`, `4 threads`."""
+    return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
 
 
 def own_device(node: DictConfig, slot: int | None) -> dict[str, Any]:
@@ -162,6 +178,15 @@ def best_precision(accelerator: str) -> str:
     if accelerator != "cpu" and torch.cuda.is_available():
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        has = torch.cpu.get_capabilities()
-        able = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+        able = bool(bf16_unit())
     return "bf16-mixed" if able else "32-true"
+
+
+BF16_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
+"""What computes bf16 in a CPU, the fastest first. Any other emulates it, slower than fp32."""
+
+
+def bf16_unit() -> str:
+    """The unit of this CPU that computes bf16; empty where there is none."""
+    has = torch.cpu.get_capabilities()
+    return next((name for key, name in BF16_UNITS.items() if has.get(key)), "")

@@ -118,13 +118,18 @@ def text_places(path: Path) -> dict[str, Path]:
     """
     if path.is_file():
         return {path.stem: path}
-    if not path.exists():
-        raise CorpusError([Problem(path, 0, "no such file or folder")])
+    check_place(path)
     found = [text for folder in folders_of(path) for text in files_of(folder, ".txt")]
     if not found:
         raise CorpusError([Problem(path, 0, "no .txt file here or in any folder below")])
     places = {text.relative_to(path).with_suffix("").as_posix(): text for text in found}
     return dict(sorted(places.items()))
+
+
+def check_place(path: Path) -> None:
+    """Raise `CorpusError` where there is no such file or folder."""
+    if not path.exists():
+        raise CorpusError([Problem(path, 0, "no such file or folder")])
 
 
 class Texts:

@@ -169,7 +169,9 @@ class TrainingWindows(Dataset[Piece]):
         same number of labelled tokens. With 10 of 40 in one of two shares, it weighs 0.5, the other
         one 1.5: the average is then the mean over the 40.
         """
-        weight = self._labelled(share) * share.shares / max(1, self._labelled(share.step))
+        weight = 1.0  # Of a whole step, which is not read twice to be counted.
+        if share.shares > 1:
+            weight = self._labelled(share) * share.shares / max(1, self._labelled(share.step))
         # No process is left without a batch: the others would wait for it for ever.
         return [self[row] for row in share or share.step[:1]], weight
 

@@ -304,9 +304,8 @@ def _from_facts(
     said = dict(facts["recipe"])
     recipe = Recipe(**{**said, "labels": tuple(said["labels"])})
     _check_size(facts["config"], weights)
-    return Model(
-        recipe, subwords, _tagger(recipe, build_encoder(facts["config"])), dict(facts["about"])
-    )
+    network = build_encoder(facts["config"], random=False)
+    return Model(recipe, subwords, _tagger(recipe, network), dict(facts["about"]))
 
 
 def _check_size(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
@@ -315,7 +314,7 @@ def _check_size(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Non
         if "layer" in key and isinstance(value, int) and value > len(weights):
             raise ValueError(f"config.json: {key}={value}, and there are {len(weights)} weights")
     with torch.device("meta"):  # Sizes without memory.
-        wanted = sum(one.numel() for one in build_encoder(config).parameters())
+        wanted = sum(one.numel() for one in build_encoder(config, random=False).parameters())
     there = sum(one.numel() for one in weights.values())
     if wanted > there:
         raise ValueError(f"config.json is of {wanted:,} numbers, and the weights are {there:,}")

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -260,17 +260,21 @@ def load_encoder(
     return model.train()  # type: ignore[no-any-return]
 
 
-def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) -> PreTrainedModel:
+def build_encoder(
+    config: Mapping[str, Any], tags: Sequence[str] | None = None, *, random: bool = True
+) -> PreTrainedModel:
     """An encoder with random weights from the fields of a Hugging Face config.
 
     Args:
         config: The fields, `model_type` among them.
         tags: Output names; None where the fields hold them (`id2label`).
+        random: False where weights will be loaded: drawing those of 149M parameters takes 10 s.
 
     Raises:
         EncoderError: The fields are not those of a token classifier.
     """
     from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers.initialization import no_init_weights
 
     fields = dict(config)
     if tags is not None:
@@ -280,7 +284,7 @@ def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) 
     if "id2label" in fields:
         fields["id2label"] = {int(i): name for i, name in fields["id2label"].items()}
     try:
-        with quiet():
+        with quiet(), nullcontext() if random else no_init_weights():
             made = AutoConfig.for_model(fields.pop("model_type"), **fields)
             _check_attention(made)
             return AutoModelForTokenClassification.from_config(made, trust_remote_code=False)  # type: ignore[no-any-return, no-untyped-call]

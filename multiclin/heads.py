@@ -107,6 +107,15 @@ class Tagger(nn.Module):
         logits: Tensor = self.encoder(input_ids=ids, attention_mask=mask).logits
         return logits.float()
 
+    def cast(self, dtype: torch.dtype) -> Tagger:
+        """Its weights in another precision, and it itself, for prediction.
+
+        Buffers stay: angles of positions in bf16 would be wrong by a radian at token 500.
+        """
+        for weights in self.parameters():
+            weights.data = weights.data.to(dtype)
+        return self
+
     def loss(self, emissions: Tensor, tags: Tensor) -> Tensor:
         """Mean loss per labelled token over all heads; zero where no token has a label.
 

@@ -40,7 +40,7 @@ class Recognizer:
         size: int = 16,
     ) -> None:
         self.model, self.device, self.size = model, torch.device(device), size
-        self.tagger = copy.deepcopy(model.tagger).to(self.device, dtype).eval()
+        self.tagger = copy.deepcopy(model.tagger).to(self.device).cast(dtype).eval()
 
     def pipe(self, documents: Iterable[Document]) -> Iterator[Document]:
         """The documents with their mentions, in their order.

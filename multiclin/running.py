@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -18,8 +18,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+from pytorch_lightning.plugins import Precision
+from torch import nn
 
 from multiclin.allocator import keep_memory
+from multiclin.module import NerModule
 from multiclin.stopping import without_handlers
 
 log = logging.getLogger(__name__)
@@ -108,6 +111,27 @@ def _fleeting(bar: Tqdm) -> Tqdm:
     return bar
 
 
+class HalfWeights(Precision):
+    """Everything in half precision, for prediction: no weight is cast at every batch.
+
+    Lightning's own would cast buffers too (see `Tagger.cast`).
+
+    Args:
+        precision: `bf16-true` or `16-true`.
+    """
+
+    DTYPES: ClassVar = {"bf16-true": torch.bfloat16, "16-true": torch.float16}
+
+    def __init__(self, precision: Any) -> None:  # noqa: ANN401 - Lightning's type names all of its own
+        self.precision = precision
+
+    def convert_module(self, module: nn.Module) -> nn.Module:
+        """Cast the weights of the model."""
+        if isinstance(module, NerModule):
+            module.tagger.cast(self.DTYPES[self.precision])
+        return module
+
+
 def make_trainer(
     node: DictConfig,
     callbacks: list[pl.Callback],
@@ -132,8 +156,11 @@ def make_trainer(
     precision = arguments.pop("precision", node.precision)
     if precision == "auto":
         precision = best_precision(node.accelerator)
+    how: dict[str, Any] = {"precision": precision}
+    if precision in HalfWeights.DTYPES:
+        how = {"precision": None, "plugins": [HalfWeights(precision)]}
     trainer: pl.Trainer = instantiate(
-        node, callbacks=callbacks, logger=loggers or False, precision=precision, **arguments
+        node, callbacks=callbacks, logger=loggers or False, **how, **arguments
     )
     without_handlers(trainer)
     device = trainer.strategy.root_device

@@ -17,8 +17,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from multiclin.analysis.runs import BUNDLE
 from multiclin.bench.sizes import SIZES
-from multiclin.bundle import ABOUT, Model, Recipe, load_model, new_model, save_bundle
+from multiclin.bundle import Model, Recipe, load_model, new_model, save_bundle
 from multiclin.corpus.jsonl import write_documents
 from multiclin.corpus.texts import Texts
 from multiclin.document import Document
@@ -66,7 +67,7 @@ def enter(
         MulticlinError: The model cannot be loaded.
     """
     torch.manual_seed(13)
-    is_ours = path.is_file() or any((one / ABOUT).is_file() for one in (path, path / "model"))
+    is_ours = path.is_file() or any((one / BUNDLE).is_file() for one in (path, path / "model"))
     if is_ours:
         model = load_model(path)
     else:

@@ -46,7 +46,7 @@ def multiclin_writes(task: Task) -> Run:
         f"input={quoted(task.corpus)}",
         f"output={quoted(output)}",
         f"hydra.run.dir={quoted(output / 'log')}",
-        f"precision={'bf16-mixed' if task.bf16 else '32-true'}",
+        f"precision={'bf16-true' if task.bf16 else '32-true'}",
         "overwrite=true",
         "report=null",
     ]

@@ -17,7 +17,7 @@ import numpy as np
 import pytorch_lightning as pl
 from omegaconf import DictConfig
 
-from multiclin.assembly import make_module, open_corpus, open_data
+from multiclin.assembly import make_module, open_data
 from multiclin.batch import Batch, TrainingWindows
 from multiclin.bench.contestants import Run
 from multiclin.bench.measures import WARM_UP, Clock, Pace
@@ -26,6 +26,7 @@ from multiclin.bench.race import Figures, Task
 from multiclin.bundle import save_bundle
 from multiclin.config import run as run_task
 from multiclin.datamodule import NerDataModule
+from multiclin.opening import open_corpus
 from multiclin.stopping import Stop
 from multiclin.train import trainer_of
 from multiclin.windows import IGNORED

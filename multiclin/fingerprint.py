@@ -17,6 +17,9 @@ from multiclin import __version__
 from multiclin.bundle import Model
 from multiclin.corpus.texts import Texts
 
+_NOTED = {"architectures", "dtype", "transformers_version"}
+"""Fields of a config that transformers writes when it saves one."""
+
 
 def fingerprint(model: Model, texts: Texts, precision: str) -> dict[str, object]:
     """The settings of a prediction as plain values, by names that a user knows."""
@@ -38,7 +41,7 @@ def digest(model: Model) -> str:
     where SHA-256 takes 0.7): it tells trainings apart and is no guard against forgery.
     """
     facts = model.facts()
-    kept = {key: facts[key] for key in ("config", "tokenizer")}
+    config = {key: value for key, value in facts["config"].items() if key not in _NOTED}
     recipe = {
         key: facts["recipe"][key] for key in ("labels", "scheme", "head", "window", "overlap")
     }
@@ -46,7 +49,7 @@ def digest(model: Model) -> str:
         name: (list(one.shape), _folded(one))
         for name, one in sorted(model.tagger.state_dict().items())
     }
-    content = json.dumps([kept, recipe, weights], sort_keys=True)
+    content = json.dumps([config, facts["tokenizer"], recipe, weights], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:16]
 
 

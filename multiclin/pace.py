@@ -58,7 +58,7 @@ class Pace:
             self._bar.update(self.done - self._bar.n)
         elif self._shows and self.clock() - self._said >= self.every:
             self._said = self.clock()
-            log.info("%s", self)
+            log.info(str(self))
 
     def close(self) -> None:
         """Clear the bar: what it showed is in the log."""

@@ -122,7 +122,11 @@ def finish(
     """
     spool.end()
     problems = spool.problems()
-    missing = output.publish(spool)
+    try:
+        missing = output.publish(spool)
+    except Exception:
+        log.info("all is predicted: the same command only writes it, in other formats= too")
+        raise
     if spool.shard in missing:
         log.info("another shard has published the predictions: %s", output.tsv)
     elif missing:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import heapq
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -117,8 +118,9 @@ class Output:
         if not folder.exists():
             folder = stack.enter_context(atomic_folder(folder))
         for document in _sorted_documents(parts):
-            write_ann(document, folder, overwrite=self.overwrite)
-            write_text(document, folder, overwrite=self.overwrite)
+            write_ann(document, folder, overwrite=self.overwrite, durable=False)
+            write_text(document, folder, overwrite=self.overwrite, durable=False)
+        os.sync()
 
     def _counted(self, parts: Sequence[Path]) -> Iterator[Document]:
         there = sum(count for part in parts for (count,) in read_rows(part, _COUNT))

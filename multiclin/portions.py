@@ -3,7 +3,7 @@
 A batch holds windows of one portion only (`corpus.texts`), so what a document is computed together
 with depends on neither workers nor processes nor shards, nor on where a prediction was cut off:
 the last digit of a score is the same however the work is shared out. The price is a last batch per
-portion that is not full, and windows sorted by length over 64 documents and not over more.
+portion that is not full, and windows sorted by length over 128 documents and not over more.
 """
 
 from __future__ import annotations

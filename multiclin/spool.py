@@ -8,7 +8,7 @@ with the others. What a shard has predicted is marked as ended by a new name (`.
 Beside the parts lies `.predictions.json`: the settings that decide what is predicted. A command
 with others has no part in it.
 
-The write-ahead log costs 1.8 ms per portion of 64 documents of 3,500 characters, no journal 0.4 ms,
+The write-ahead log costs 1.8 ms per 64 documents of 3,500 characters, no journal 0.4 ms,
 a rollback journal as safe against a power cut 16 ms; locked by one process, it needs no shared
 memory and so no local disk. A part that is damaged all the same is begun anew.
 """

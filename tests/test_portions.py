@@ -62,12 +62,12 @@ def test_what_cannot_be_read_comes_with_its_problem(model: Model, texts: Texts) 
     assert "not UTF-8" in str(arrived[5].problem)
 
 
-@given(cut=st.integers(0, 200))
+@given(cut=st.integers(0, 400))
 def test_an_input_that_shrinks_meanwhile_is_told(
     model: Model, tmp_path_factory: pytest.TempPathFactory, cut: int
 ) -> None:
     path = tmp_path_factory.mktemp("in") / "in.jsonl"
-    lines = [json.dumps({"id": str(number), "text": "Sin tos."}) + "\n" for number in range(70)]
+    lines = [json.dumps({"id": str(number), "text": "Sin tos."}) + "\n" for number in range(140)]
     path.write_text("".join(lines))
     texts = Texts(path)
     path.write_text("".join(lines)[:cut])

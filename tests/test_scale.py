@@ -23,15 +23,15 @@ from multiclin.spool import Spool
 
 finish = Spool.finish
 
-def finish_three(self, portion=0):
-    if portion == 3:
+def finish_two(self, portion=0):
+    if portion == 2:
         os.kill(os.getpid(), signal.SIGKILL)
     finish(self, portion)
 
-Spool.finish = finish_three
+Spool.finish = finish_two
 main(["predict", *sys.argv[1:]])
 """
-"""Predicts, and dies where the fourth portion is to be written."""
+"""Predicts, and dies where the third portion is to be written."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_a_prediction_that_is_killed_goes_on(work: Work, expected: dict[str, byt
     assert other.returncode == 2
     assert "precision=32-true (now bf16-mixed)" in other.stderr
     done = succeeded(work.run(*words))
-    assert "going on after 192 of 300 documents" in done.stderr
+    assert "going on after 256 of 300 documents" in done.stderr
     assert files(folder) == expected
 
 

@@ -33,7 +33,7 @@ UNKNOWN: Final = "unknown"
 LONGEST: Final = 10_000_000
 """Characters that a text to be predicted may have: 2 GiB of memory for its tokens."""
 
-PORTION: Final = 64
+PORTION: Final = 128
 """Neighbouring documents that are read, tokenised, predicted and written together."""
 
 _LANGUAGE: Final = re.compile(r"(?:MultiClinNER-)?([a-z]{2})-")

@@ -43,6 +43,8 @@ class Batch:
             shared evenly.
         placed: Row by row the window in its document.
         arrivals: Documents of which this batch holds the first window, by number in the stream.
+        portion: In prediction the portion of the input that the documents belong to.
+        ends_portion: Whether it is the last batch of its portion: all its documents are complete.
     """
 
     ids: Tensor
@@ -51,6 +53,8 @@ class Batch:
     weight: float = 1.0
     placed: tuple[Placed, ...] = ()
     arrivals: dict[int, Tokenized] = field(default_factory=dict)
+    portion: int = 0
+    ends_portion: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -293,42 +297,59 @@ class WindowStream(IterableDataset[Batch]):
         self.size, self.rank, self.world, self.lookahead = size, rank, world, lookahead
 
     def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
-        part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
-        # Neighbouring parts go to different processes: few documents then reach each of them.
-        part, parts = part * self.world + self.rank, self.world * parts
+        part, parts = part_here(self.rank, self.world)
         stream = iter(self.documents(part, parts))
         number = part
         while ahead := list(islice(stream, self.lookahead)):
             numbered = {number + i * parts: document for i, document in enumerate(ahead)}
             number += len(ahead) * parts
-            yield from self._batches(numbered)
+            yield from window_batches(numbered, self.collate, self.windowing, self.size)
 
-    def _batches(self, documents: dict[int, Tokenized]) -> Iterator[Batch]:
-        placed = [
-            Placed(number, window)
-            for number, document in documents.items()
-            for window in self.windowing.cut(len(document)) or [Window(0, 0)]
-        ]
-        placed.sort(key=lambda one: one.window.end - one.window.first)
-        waiting = dict(documents)
-        for rows in self._filled(placed):
-            batch = self.collate([_piece(documents[row.document], row) for row in rows])
-            new = dict.fromkeys(row.document for row in rows if row.document in waiting)
-            yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
 
-    def _filled(self, placed: Sequence[Placed]) -> Iterator[list[Placed]]:
-        """Windows, the longest last, in groups of up to `size` full windows' tokens."""
-        rows: list[Placed] = []
-        for one in placed:
-            first, end = one.window
-            length = end - first + self.windowing.specials
-            if (len(rows) + 1) * length > self.size * self.windowing.size and rows:
-                yield rows
-                rows = []
-            rows.append(one)
-        if rows:
+def part_here(rank: int, world: int) -> tuple[int, int]:
+    """Which part of a stream this worker of this process makes, and how many parts there are."""
+    worker = get_worker_info()
+    part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
+    # Neighbouring parts go to different processes: few documents then reach each of them.
+    return part * world + rank, world * parts
+
+
+def window_batches(
+    documents: dict[int, Tokenized], collate: Collate, windowing: Windowing, size: int
+) -> Iterator[Batch]:
+    """The windows of whole documents, sorted by length, in batches.
+
+    Args:
+        documents: By number.
+        collate: Makes batches.
+        windowing: How documents are cut.
+        size: Full windows per batch; of shorter ones as many as fit into as many tokens.
+    """
+    placed = [
+        Placed(number, window)
+        for number, document in documents.items()
+        for window in windowing.cut(len(document)) or [Window(0, 0)]
+    ]
+    placed.sort(key=lambda one: one.window.end - one.window.first)
+    waiting = dict(documents)
+    for rows in _filled(placed, windowing, size):
+        batch = collate([_piece(documents[row.document], row) for row in rows])
+        new = dict.fromkeys(row.document for row in rows if row.document in waiting)
+        yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
+
+
+def _filled(placed: Sequence[Placed], windowing: Windowing, size: int) -> Iterator[list[Placed]]:
+    """Windows, the longest last, in groups of up to `size` full windows' tokens."""
+    rows: list[Placed] = []
+    for one in placed:
+        first, end = one.window
+        length = end - first + windowing.specials
+        if (len(rows) + 1) * length > size * windowing.size and rows:
             yield rows
+            rows = []
+        rows.append(one)
+    if rows:
+        yield rows
 
 
 def _piece(document: Tokenized, placed: Placed) -> Piece:

@@ -22,8 +22,9 @@ from multiclin.corpus.texts import check_place
 from multiclin.encoder import check_directory
 from multiclin.errors import ConfigError
 from multiclin.files import read_text
-from multiclin.output import Spool
+from multiclin.output import Output
 from multiclin.schema import labels_by_entity
+from multiclin.shards import Shard
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
 from multiclin.tagging import FLATTENING, SCHEMES
@@ -85,7 +86,8 @@ def check_prediction(config: DictConfig) -> None:
         MulticlinError: A setting, the model, the texts, their gold, or what stands in the output.
     """
     check_choices(config)
-    spool_of(config)
+    Shard.parse(config.shard)
+    output_of(config)
     model_of(config)
     check_place(Path(config.input))
     if config.report and config.report.native:
@@ -157,11 +159,11 @@ def model_of(config: DictConfig) -> Path:
     return find_model(config.ckpt)
 
 
-def spool_of(config: DictConfig) -> Spool:
-    """What collects the documents of a prediction, empty."""
+def output_of(config: DictConfig) -> Output:
+    """The files of a prediction, which do not stand there yet."""
     formats = (config.formats,) if isinstance(config.formats, str) else tuple(config.formats)
     keep = config.report.documents if config.report else 0
-    return Spool(Path(config.output), formats, config.overwrite, keep)
+    return Output(Path(config.output), formats, config.overwrite, keep, Path(config.input))
 
 
 def _plain(value: Any) -> str | Sequence[str] | None:  # noqa: ANN401 - a config's value

@@ -189,6 +189,7 @@ class Predict:
     ckpt: Any = MISSING
     input: str = MISSING
     output: str = MISSING
+    shard: str | None = MISSING
     formats: Any = MISSING
     overwrite: bool = MISSING
     gold: str | None = MISSING

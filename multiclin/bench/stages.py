@@ -32,8 +32,9 @@ from multiclin.bench.race import Figures, Task
 from multiclin.bench.training import Stages, Steps, fit
 from multiclin.decoding import Assembler
 from multiclin.document import Document
-from multiclin.output import Spool
+from multiclin.output import Output
 from multiclin.recognition import Recognizer
+from multiclin.spool import Spool
 from multiclin.tagging import Floats
 from multiclin.windows import Tokenized
 from multiclin.words import snap
@@ -117,12 +118,14 @@ def merge(assembler: Assembler, batches: Sequence[Batch], emissions: Sequence[Fl
 
 def write(documents: Sequence[Document], folder: Path) -> None:
     """Write predictions as predict.py does."""
-    spool = Spool(folder, overwrite=True)
-    spool.open(0)
+    spool = Spool(folder)
+    spool.open()
     for one in documents:
         spool.add(one)
+    spool.finish()
     spool.close()
-    spool.publish()
+    spool.end()
+    Output(folder, overwrite=True).publish(spool)
 
 
 def training_stages(task: Task) -> Run:

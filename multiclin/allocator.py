@@ -6,7 +6,7 @@ same pages again and again. Here blocks of up to 1 GiB come from the heap, and u
 are free at its end stay.
 
 Prediction with `model=small` spends 1.0 % of its time in the system instead of 5.6 % in fp32, and
-3 % instead of 8 to 15 % in bf16 (5 to 8 % less in all); training 1.3 % instead of 2 to 5 %; others
+3 % instead of 8 to 15 % in bf16 (3 to 10 % less in all); training 1.3 % instead of 2 to 5 %; others
 that pad spend a third there (notebooks/LOG.md). The price: up to 512 MiB that nobody uses any more
 stay with the process. Its peak is the same.
 

@@ -172,14 +172,15 @@ def make_trainer(
 
 
 def described(device: torch.device, processes: int) -> str:
-    """What a run computes on: `cpu (2 threads, AMX)`, `2 x cpu (...)`, `4 x NVIDIA H200`."""
+    """What a run computes on: `cpu (2 threads, AMX)`, `2 x cpu (AMX)`, `4 x NVIDIA H200`."""
     if device.type == "cuda":
         return f"{processes} x {torch.cuda.get_device_name(device)}"
-    name = device.type
-    if name == "cpu":
-        unit = bf16_unit() or "no bf16 unit"
-        name = f"cpu ({counted(torch.get_num_threads(), 'thread')}, {unit})"
-    return name if processes == 1 else f"{processes} x {name}"
+    if device.type != "cpu":
+        return device.type
+    unit = bf16_unit() or "no bf16 unit"
+    if processes > 1:  # Lightning shares the threads out later.
+        return f"{processes} x cpu ({unit})"
+    return f"cpu ({counted(torch.get_num_threads(), 'thread')}, {unit})"
 
 
 def counted(number: int, thing: str) -> str:

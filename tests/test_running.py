@@ -51,6 +51,7 @@ def test_a_cpu_computes_in_bf16_where_it_has_a_unit_for_it(
     monkeypatch.setattr(torch, "get_num_threads", lambda: 2)
     assert best_precision("cpu") == precision
     assert described(torch.device("cpu"), 1) == f"cpu (2 threads, {unit})"
+    assert described(torch.device("cpu"), 3) == f"3 x cpu ({unit})"
 
 
 def test_a_gpu_is_named_with_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

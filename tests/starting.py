@@ -8,6 +8,7 @@ repository: `python -m tests.starting 5 ../older .` compares two.
 from __future__ import annotations
 
 import os
+import shutil
 import statistics
 import sys
 from pathlib import Path
@@ -27,7 +28,7 @@ def commands(work: Work) -> dict[str, Command]:
     """The commands, by what they are called in the table."""
     run, texts = work.folder / "run", work.set("test", "disease") / "txt"
     gold = next((work.set("test", "disease") / "tsv").glob("*.tsv"))
-    training = work.training("again", "logger=csv", "ckpt_path=auto")
+    training = work.training("new", "logger=csv")
     return {
         "multiclin --help": (["-m", "multiclin.cli", "--help"], ""),
         "train.py --help": (["train.py", "--help"], ""),
@@ -38,7 +39,7 @@ def commands(work: Work) -> dict[str, Command]:
         "evaluate.py": (["evaluate.py", f"gold={gold}", f"pred={gold}"], ""),
         "train.py, to its first step": (training, "an optimizer step is"),
         "predict.py, to its result": (
-            [*work.prediction(run, texts, "out"), "overwrite=true", "report=null"],
+            [*work.prediction(run, texts, "new"), "report=null"],
             "mentions in",
         ),
         "python -c 'import torch'": (["-c", "import torch"], ""),
@@ -48,6 +49,7 @@ def commands(work: Work) -> dict[str, Command]:
 def seconds(command: Command, work: Work, checkout: Path) -> float:
     """CPU time of a command of a checkout."""
     words, until = command
+    shutil.rmtree(work.folder / "new", ignore_errors=True)
     script = [str(checkout / words[0]) if words[0].endswith(".py") else words[0]]
     environment = {**work.environment, "PYTHONPATH": str(checkout)}
     with Popen(

@@ -63,12 +63,9 @@ class RowAttention(ModernBertAttention):
             )
             return found
         qkv = self.Wqkv(hidden_states[0]).unflatten(-1, (3, -1, self.head_dim))
-        # The factor of the scores is in the rotation of the queries: no product more.
-        factors = qkv.new_tensor([self.head_dim**-0.5, 1], dtype=torch.float32)[:, None, None]
-        cosine, sine = (
-            (one[0, :, None, None] * factors).to(qkv.dtype) for one in position_embeddings
-        )
-        query, key, value = rotated(qkv, cosine, sine)
+        # Layers of a type get the same tensors.
+        turns = row.once(id(position_embeddings), lambda: self._turns(qkv, position_embeddings))
+        query, key, value = rotated(qkv, *turns)
         weighted = attention(
             query,
             key,
@@ -80,6 +77,13 @@ class RowAttention(ModernBertAttention):
         )
         return self.out_drop(self.Wo(weighted.flatten(1)))[None], None
 
+    def _turns(self, qkv: Tensor, angles: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """Cosines and sines as `rotated` takes them, the factor of the scores in the queries'."""
+        factors = qkv.new_tensor([self.head_dim**-0.5, 1], dtype=torch.float32)[:, None, None]
+        cosine, sine = ((one[0, :, None, None] * factors).to(qkv.dtype) for one in angles)
+        half = self.head_dim // 2
+        return cosine, torch.cat((-sine[..., :half], sine[..., half:]), dim=-1)
+
 
 def rotated(qkv: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Rotary positions (Su et al. 2021): coordinate i and i + half of a vector are turned together.
@@ -88,15 +92,20 @@ def rotated(qkv: Tensor, cosine: Tensor, sine: Tensor) -> tuple[Tensor, Tensor, 
         qkv: Queries, keys and values, shape (tokens, 3, heads, size).
         cosine: Of each coordinate's angle for queries and keys, its second half repeats the first
             one, shape (tokens, 2, 1, size).
-        sine: The same.
+        sine: The same, negative in the first half.
 
     Returns:
         Queries and keys, turned, and the values, each of shape (tokens, heads, size).
     """
-    half = qkv.shape[-1] // 2
-    signed = torch.cat((-sine[..., :half], sine[..., half:]), dim=-1)
-    found: tuple[Tensor, Tensor, Tensor] = _Rotated.apply(qkv, cosine, signed)  # type: ignore[no-untyped-call]
-    return found
+    if qkv.requires_grad:
+        found: tuple[Tensor, Tensor, Tensor] = _Rotated.apply(qkv, cosine, sine)  # type: ignore[no-untyped-call]
+        return found
+    turned = _turned(qkv[:, :2], cosine, sine)
+    return turned[:, 0], turned[:, 1], qkv[:, 2]
+
+
+def _turned(vectors: Tensor, cosine: Tensor, sine: Tensor) -> Tensor:
+    return torch.addcmul(vectors * cosine, vectors.roll(vectors.shape[-1] // 2, -1), sine)
 
 
 class _Rotated(torch.autograd.Function):
@@ -109,10 +118,9 @@ class _Rotated(torch.autograd.Function):
         cosine: Tensor,
         sine: Tensor,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """As `rotated`; the sines of the first half are negative."""
+        """As `rotated`."""
         ctx.save_for_backward(cosine, sine)
-        both = qkv[:, :2]
-        turned = torch.addcmul(both * cosine, both.roll(both.shape[-1] // 2, -1), sine)
+        turned = _turned(qkv[:, :2], cosine, sine)
         return turned[:, 0], turned[:, 1], qkv[:, 2].contiguous()
 
     @staticmethod

@@ -12,6 +12,7 @@ from itertools import islice
 
 import torch
 
+from multiclin.allocator import keep_memory
 from multiclin.batch import WindowStream
 from multiclin.bundle import Model
 from multiclin.document import Document
@@ -40,6 +41,8 @@ class Recognizer:
         size: int = 16,
     ) -> None:
         self.model, self.device, self.size = model, torch.device(device), size
+        if self.device.type == "cpu":
+            keep_memory()
         self.tagger = copy.deepcopy(model.tagger).to(self.device).cast(dtype).eval()
 
     def pipe(self, documents: Iterable[Document]) -> Iterator[Document]:

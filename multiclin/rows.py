@@ -12,16 +12,18 @@ two matrix products and a softmax are faster up to `LONGEST` keys. (Figures: not
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from multiclin.dropout import dropped
+
+T = TypeVar("T")
 
 BLOCK = 128
 """Queries of a block in local attention."""
@@ -43,7 +45,7 @@ class Row:
     lengths: tuple[int, ...]
     tokens: int
     device: torch.device
-    _masks: dict[tuple[int, torch.dtype], Tensor] = field(default_factory=dict)
+    _kept: dict[Hashable, Any] = field(default_factory=dict)
 
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> Row:
@@ -51,6 +53,13 @@ class Row:
         rest = -sum(lengths) % BLOCK
         filled = (*lengths, rest) if rest else tuple(lengths)
         return cls(filled, sum(filled), device)
+
+    def once(self, key: Hashable, make: Callable[[], T]) -> T:
+        """What layers share: made by the first that asks."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        found: T = self._kept[key]
+        return found
 
     @property
     def positions(self) -> Tensor:
@@ -77,7 +86,7 @@ class Row:
         return runs
 
     def mask(self, reach: int, dtype: torch.dtype) -> Tensor:
-        """What a block's queries may not see, made once for all layers.
+        """What a block's queries may not see.
 
         Args:
             reach: Tokens to either side that a token attends to.
@@ -86,19 +95,15 @@ class Row:
         Returns:
             0 or minus infinity, shape (blocks, 1, BLOCK, reach + BLOCK + reach).
         """
-        if (reach, dtype) not in self._masks:
-            windows = torch.tensor(self.lengths, device=self.device)
-            window = torch.repeat_interleave(
-                torch.arange(len(windows), device=self.device), windows
-            )
-            around = functional.pad(window, (reach, reach), value=-1)
-            keys = around.unfold(0, reach + BLOCK + reach, BLOCK)
-            query = torch.arange(BLOCK, device=self.device)[:, None] + reach
-            key = torch.arange(reach + BLOCK + reach, device=self.device)
-            seen = ((query - key).abs() <= reach) & (window.view(-1, BLOCK, 1) == keys[:, None])
-            mask = torch.zeros(seen.shape, dtype=dtype, device=self.device)
-            self._masks[reach, dtype] = mask.masked_fill_(~seen, -torch.inf)[:, None]
-        return self._masks[reach, dtype]
+        windows = torch.tensor(self.lengths, device=self.device)
+        window = torch.repeat_interleave(torch.arange(len(windows), device=self.device), windows)
+        around = functional.pad(window, (reach, reach), value=-1)
+        keys = around.unfold(0, reach + BLOCK + reach, BLOCK)
+        query = torch.arange(BLOCK, device=self.device)[:, None] + reach
+        key = torch.arange(reach + BLOCK + reach, device=self.device)
+        seen = ((query - key).abs() <= reach) & (window.view(-1, BLOCK, 1) == keys[:, None])
+        mask = torch.zeros(seen.shape, dtype=dtype, device=self.device)
+        return mask.masked_fill_(~seen, -torch.inf)[:, None]
 
 
 def attention(
@@ -185,7 +190,7 @@ def _nearby(
     """Local attention, block by block."""
     blocks = query.view(-1, BLOCK, *query.shape[1:]).transpose(1, 2)
     around: list[Tensor] = [_Around.apply(one, reach) for one in (key, value)]  # type: ignore[no-untyped-call]
-    mask = row.mask(reach, query.dtype)
+    mask = row.once((reach, query.dtype), lambda: row.mask(reach, query.dtype))
     weighted = _weighted(blocks, *around, scaling=scaling, dropout=dropout, mask=mask)
     return weighted.transpose(1, 2).flatten(0, 1)
 

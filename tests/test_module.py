@@ -12,6 +12,7 @@ from typing import NamedTuple, cast
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 from torch.optim import AdamW
 from torch.utils.data import DataLoader
 
@@ -315,3 +316,21 @@ def test_a_training_without_validation_has_no_validation_scores(tmp_path: Path) 
 def test_a_module_that_only_predicts_cannot_be_trained(fitted: Run) -> None:
     with pytest.raises(RuntimeError, match="made without an optimizer: it only predicts"):
         NerModule(fitted.module.model).configure_optimizers()
+
+
+@pytest.mark.parametrize(("most", "norm"), [(0.5, 0.5), (100.0, 5.0), (None, 5.0)])
+def test_gradients_are_clipped_in_bf16_by_a_fused_optimizer_too(
+    most: float | None, norm: float
+) -> None:
+    module = NerModule(toy_model())
+    module.trainer = SimpleNamespace(  # type: ignore[assignment]
+        precision_plugin=MixedPrecision("bf16-mixed", "cpu")
+    )
+    parameters = [one for one in module.parameters() if one.requires_grad]
+    for one in parameters:
+        one.grad = torch.zeros_like(one)
+    assert parameters[0].grad is not None
+    parameters[0].grad.view(-1)[:2] = torch.tensor([3.0, 4.0])
+    optimizer = AdamW(module.parameters(), fused=True)
+    module.configure_gradient_clipping(optimizer, most, "norm")
+    assert float(parameters[0].grad.norm()) == pytest.approx(norm, abs=1e-4)

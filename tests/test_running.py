@@ -9,7 +9,9 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from multiclin.module import NerModule
 from multiclin.running import best_precision, described, make_trainer, own_device
+from tests.toy_models import toy_model
 
 
 @pytest.mark.parametrize(
@@ -85,3 +87,24 @@ def test_a_trainer_sets_no_handlers_of_its_own() -> None:
     before = signal.getsignal(signal.SIGTERM)
     make_trainer(node, [], [])._signal_connector.register_signal_handlers()
     assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.filterwarnings("ignore:hydra.utils.instantiate")
+@pytest.mark.parametrize(
+    ("precision", "dtype"), [("bf16-true", torch.bfloat16), ("16-true", torch.float16)]
+)
+def test_half_precision_casts_weights_and_leaves_the_angles_of_positions(
+    precision: str, dtype: torch.dtype
+) -> None:
+    node = OmegaConf.create(
+        {"_target_": "pytorch_lightning.Trainer", "accelerator": "cpu", "precision": "auto"}
+    )
+    runner = make_trainer(node, [], [], precision=precision)
+    assert runner.precision == precision
+    module = NerModule(toy_model())
+    before = {name: one.clone() for name, one in module.named_buffers()}
+    runner.precision_plugin.convert_module(module)
+    assert {one.dtype for one in module.parameters()} == {dtype}
+    assert before
+    assert all(one.equal(before[name]) for name, one in module.named_buffers())
+    assert runner.precision_plugin.convert_input(batch := object()) is batch

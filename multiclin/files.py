@@ -26,6 +26,9 @@ from multiclin.faults import cannot_write, system_error
 _NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP}
 """What file systems without locks say, some network drives among them."""
 
+IN_USE = ".in-use"
+"""A file in a folder that a process has claimed, or had when it was killed."""
+
 _UNFINISHED = ".multiclin-*.tmp"
 """The name of what is not whole yet."""
 
@@ -255,7 +258,7 @@ def claimed(folder: Path, share: str = "") -> Iterator[None]:
     Raises:
         OutputError: Another process has the folder, or it cannot be written.
     """
-    lock = folder / (f".in-use-{share}" if share else ".in-use")
+    lock = folder / (f"{IN_USE}-{share}" if share else IN_USE)
     is_new = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)

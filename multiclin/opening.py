@@ -21,8 +21,9 @@ from multiclin.corpus.source import Corpus, evaluation_languages
 from multiclin.corpus.texts import check_place
 from multiclin.encoder import check_directory
 from multiclin.errors import ConfigError
-from multiclin.files import read_text
+from multiclin.files import IN_USE, read_text
 from multiclin.output import Output
+from multiclin.repeating import check_folder_stays
 from multiclin.schema import labels_by_entity
 from multiclin.shards import Shard
 from multiclin.splitting import Splitting
@@ -50,12 +51,14 @@ def check_training(config: DictConfig) -> None:
         MulticlinError: A setting, the corpus, a model to begin with or the folder of the run.
     """
     folder = Path(config.run_dir)
+    check_folder_stays(config)
     if config.ckpt_path == "auto" and (folder / "model").exists():
         return  # Finished: nothing will be opened.
     check_choices(config)
     Step.of(config)
     if config.ckpt_path is None:
-        check_folder(config, folder)
+        if not (folder / IN_USE).exists():  # By whom is told where it is claimed.
+            check_folder(config, folder)
     elif config.ckpt_path not in {"auto", "last"}:
         check_there(Path(config.ckpt_path))
     splitting = splitting_of(config)

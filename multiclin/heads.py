@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from multiclin import flat
+from multiclin.crf import Chain
 from multiclin.errors import ConfigError
 from multiclin.tagging import Scheme, Transitions
 from multiclin.windows import IGNORED
@@ -69,7 +70,23 @@ class LinearHead(Head):
         return Transitions.of(self.scheme)
 
 
-HEADS: dict[str, type[Head]] = {"linear": LinearHead}
+class CrfHead(Head):
+    """A linear-chain CRF over the tags of a window's tokens (`crf`)."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        super().__init__(scheme)
+        self.chain = Chain(scheme)
+
+    def loss(self, emissions: Tensor, tags: Tensor) -> Tensor:
+        """Negative log likelihood of the gold paths."""
+        return self.chain.loss(emissions, tags)
+
+    def transitions(self) -> Transitions:
+        """What was learned, within the scheme."""
+        return self.chain.transitions()
+
+
+HEADS: dict[str, type[Head]] = {"linear": LinearHead, "crf": CrfHead}
 
 
 def make_head(name: str, scheme: Scheme) -> Head:

@@ -42,7 +42,7 @@ quickstart: .venv/runtime.stamp
 	@echo "The report: $(DEMO)/train/report.html"
 
 test: .venv/dev.stamp
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2
 
 test-slow: .venv/dev.stamp
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile

@@ -1,65 +1,23 @@
-"""What a training config describes, made: the corpus, its tokenised form, the model, the module."""
+"""What a training config describes, made: the tokenised corpus, the model, the module."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import Model, Recipe, load_model, new_model
-from multiclin.corpus.own import OwnCorpus
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, vocabulary
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.module import NerModule
-from multiclin.schema import labels_by_entity
+from multiclin.opening import splitting_of
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
 
 log = logging.getLogger(__name__)
-
-TREE = "multiclinner"
-"""The `data.format` whose sets have names of their own."""
-
-
-def open_corpus(config: DictConfig) -> Corpus:
-    """The corpus of the config; a sample corpus is generated at first use.
-
-    Where the config names no labels the corpus says which there are.
-    """
-    root = Path(config.data.root)
-    if config.data.sample is not None and not root.exists():
-        from multiclin.corpus.sample import generate
-
-        log.info("generating the sample corpus in %s", root)
-        generate(root, **OmegaConf.to_container(config.data.sample))  # type: ignore[arg-type]
-    languages = _plain(config.languages) or "all"
-    labels = labels_by_entity(config.entity.labels)
-    tree = Corpus(root, labels, languages, config.data.discontinuous)
-    corpus = tree if config.data.format == TREE else _own(config, tree)
-    if not labels:
-        corpus = corpus.with_every_label()
-        log.info("labels of the corpus: %s", ", ".join(corpus.labels.values()))
-    log.info("%d annotated sets in %s", len(corpus.sets), root)
-    return corpus
-
-
-def _own(config: DictConfig, tree: Corpus) -> Corpus:
-    """A corpus in another format than a MultiClinNER tree."""
-    data = config.data
-    return OwnCorpus(
-        tree.root,
-        tree.labels,
-        tree.languages,
-        tree.discontinuous,
-        format=data.format,
-        language=data.language or "",
-        texts=Path(data.texts) if data.texts else None,
-    )
 
 
 def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
@@ -69,18 +27,10 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
         config.data.evaluation_batch_size,
         config.seed,
         config.data.workers,
+        config.data.validation.fraction,
     )
     cache = Path(config.data.cache)
-    chosen = config.data.validation
-    splitting = Splitting(
-        chosen.share,
-        chosen.seed,
-        _plain(chosen.evaluate_on),
-        Path(chosen.ids) if chosen.ids else None,
-        chosen.keep_translations,
-        config.fold,
-        chosen.folds,
-    )
+    splitting = splitting_of(config)
     model = make_model(config, corpus, splitting, cache)
     data = NerDataModule(corpus, model, splitting, loading, cache)
     data.prepare_data()
@@ -136,9 +86,3 @@ def make_module(config: DictConfig, model: Model) -> NerModule:
     return NerModule(
         model, instantiate(optim.optimizer), instantiate(optim.schedule), optim.weight_decay
     )
-
-
-def _plain(value: Any) -> str | Sequence[str] | None:  # noqa: ANN401 - a config's value
-    if OmegaConf.is_config(value):
-        return list(value)
-    return value  # type: ignore[no-any-return]

@@ -43,6 +43,8 @@ class Batch:
             shared evenly.
         placed: Row by row the window in its document.
         arrivals: Documents of which this batch holds the first window, by number in the stream.
+        portion: In prediction the portion of the input that the documents belong to.
+        ends_portion: Whether it is the last batch of its portion: all its documents are complete.
     """
 
     ids: Tensor
@@ -51,6 +53,8 @@ class Batch:
     weight: float = 1.0
     placed: tuple[Placed, ...] = ()
     arrivals: dict[int, Tokenized] = field(default_factory=dict)
+    portion: int = 0
+    ends_portion: bool = False
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -169,7 +173,9 @@ class TrainingWindows(Dataset[Piece]):
         same number of labelled tokens. With 10 of 40 in one of two shares, it weighs 0.5, the other
         one 1.5: the average is then the mean over the 40.
         """
-        weight = self._labelled(share) * share.shares / max(1, self._labelled(share.step))
+        weight = 1.0  # Of a whole step, which is not read twice to be counted.
+        if share.shares > 1:
+            weight = self._labelled(share) * share.shares / max(1, self._labelled(share.step))
         # No process is left without a batch: the others would wait for it for ever.
         return [self[row] for row in share or share.step[:1]], weight
 
@@ -188,12 +194,13 @@ class TrainingWindows(Dataset[Piece]):
 class LengthGroupedBatches(Sampler[Share]):
     """Shuffled optimizer steps over windows of like length, shared out; resumable.
 
-    Windows are shuffled, taken in pools of `POOL` steps, sorted by length inside a pool, cut into
+    Windows are shuffled, taken in pools of some steps, sorted by length inside a pool, cut into
     steps, and the steps are shuffled: what the steps of an epoch are depends on the seed, its
-    number and the size of a step only. Each is then cut into the batches that are accumulated, and
-    these into the parts of the processes.
+    number, the size of a step and of a pool only. Each is then cut into the batches that are
+    accumulated, and these into the parts of the processes.
     Small pools keep the company of a window changing: on NCBI-DISEASE pools of 8 gave a better F1
-    than of 64 at a padding factor of 1.09 against 1.03 (1.48 unsorted; notebooks/LOG.md).
+    than of 64 at a padding factor of 1.09 against 1.03 (1.48 unsorted; notebooks/LOG.md). An
+    encoder that takes rows computes no padding, and needs no pools: 1.
     Every window comes once per epoch over all processes. The last pool is cut evenly, so there is
     no last step of one window that counts as much as a full one.
 
@@ -204,12 +211,11 @@ class LengthGroupedBatches(Sampler[Share]):
         rank: This process.
         world: Number of processes; every one gets the same number of shares.
         accumulated: Batches of a step on each process.
+        pool: Steps whose windows are sorted together.
 
     Attributes:
         done: Batches that the next pass leaves out, for a run that goes on in mid-epoch.
     """
-
-    POOL = 8
 
     def __init__(
         self,
@@ -220,8 +226,9 @@ class LengthGroupedBatches(Sampler[Share]):
         rank: int = 0,
         world: int = 1,
         accumulated: int = 1,
+        pool: int = 8,
     ) -> None:
-        self.lengths, self.size, self.seed = lengths, size, seed
+        self.lengths, self.size, self.seed, self.pool = lengths, size, seed, pool
         self.rank, self.world, self.accumulated = rank, world, accumulated
         self.epoch = self.done = 0
 
@@ -251,7 +258,7 @@ class LengthGroupedBatches(Sampler[Share]):
         generator = np.random.default_rng([self.seed, self.epoch])
         order = generator.permutation(len(self.lengths))
         # A rest of less than a step joins the pool before it, else it would be a small step alone.
-        cuts = range(self.size * self.POOL, len(order) - self.size + 1, self.size * self.POOL)
+        cuts = range(self.size * self.pool, len(order) - self.size + 1, self.size * self.pool)
         pools = np.split(order, cuts) if len(order) else []
         steps: list[npt.NDArray[np.int64]] = []
         for pool in pools:
@@ -269,7 +276,7 @@ class WindowStream(IterableDataset[Batch]):
         documents: Called in each worker with (part, parts); gives that part of the documents.
         collate: Makes batches.
         windowing: How documents are cut.
-        size: Windows per batch.
+        size: Full windows per batch; of shorter ones as many as fit into as many tokens.
         rank: This process.
         world: Number of processes.
         lookahead: Documents whose windows are sorted together.
@@ -290,30 +297,59 @@ class WindowStream(IterableDataset[Batch]):
         self.size, self.rank, self.world, self.lookahead = size, rank, world, lookahead
 
     def __iter__(self) -> Iterator[Batch]:
-        worker = get_worker_info()
-        part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
-        # Neighbouring parts go to different processes: few documents then reach each of them.
-        part, parts = part * self.world + self.rank, self.world * parts
+        part, parts = part_here(self.rank, self.world)
         stream = iter(self.documents(part, parts))
         number = part
         while ahead := list(islice(stream, self.lookahead)):
             numbered = {number + i * parts: document for i, document in enumerate(ahead)}
             number += len(ahead) * parts
-            yield from self._batches(numbered)
+            yield from window_batches(numbered, self.collate, self.windowing, self.size)
 
-    def _batches(self, documents: dict[int, Tokenized]) -> Iterator[Batch]:
-        placed = [
-            Placed(number, window)
-            for number, document in documents.items()
-            for window in self.windowing.cut(len(document)) or [Window(0, 0)]
-        ]
-        placed.sort(key=lambda one: one.window.end - one.window.first)
-        waiting = dict(documents)
-        for at in range(0, len(placed), self.size):
-            rows = placed[at : at + self.size]
-            batch = self.collate([_piece(documents[row.document], row) for row in rows])
-            new = dict.fromkeys(row.document for row in rows if row.document in waiting)
-            yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
+
+def part_here(rank: int, world: int) -> tuple[int, int]:
+    """Which part of a stream this worker of this process makes, and how many parts there are."""
+    worker = get_worker_info()
+    part, parts = (worker.id, worker.num_workers) if worker else (0, 1)
+    # Neighbouring parts go to different processes: few documents then reach each of them.
+    return part * world + rank, world * parts
+
+
+def window_batches(
+    documents: dict[int, Tokenized], collate: Collate, windowing: Windowing, size: int
+) -> Iterator[Batch]:
+    """The windows of whole documents, sorted by length, in batches.
+
+    Args:
+        documents: By number.
+        collate: Makes batches.
+        windowing: How documents are cut.
+        size: Full windows per batch; of shorter ones as many as fit into as many tokens.
+    """
+    placed = [
+        Placed(number, window)
+        for number, document in documents.items()
+        for window in windowing.cut(len(document)) or [Window(0, 0)]
+    ]
+    placed.sort(key=lambda one: one.window.end - one.window.first)
+    waiting = dict(documents)
+    for rows in _filled(placed, windowing, size):
+        batch = collate([_piece(documents[row.document], row) for row in rows])
+        new = dict.fromkeys(row.document for row in rows if row.document in waiting)
+        yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
+
+
+def _filled(placed: Sequence[Placed], windowing: Windowing, size: int) -> Iterator[list[Placed]]:
+    """Windows, the longest last, in groups of up to `size` full windows' tokens."""
+    rows: list[Placed] = []
+    for one in placed:
+        first, end = one.window
+        length = end - first + windowing.specials
+        if (len(rows) + 1) * length > size * windowing.size and rows:
+            yield rows
+            rows = []
+        rows.append(one)
+    if rows:
+        yield rows
 
 
 def _piece(document: Tokenized, placed: Placed) -> Piece:

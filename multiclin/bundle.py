@@ -17,12 +17,14 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from multiclin import flat
+from multiclin.analysis.runs import BUNDLE, find_model
 from multiclin.batch import Collate
 from multiclin.decoding import Assembler, Decoder
 from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
@@ -33,8 +35,10 @@ from multiclin.tagging import FLATTENING, SCHEMES, Tagging, scheme
 from multiclin.windows import Windowing
 from multiclin.words import SNAPPINGS
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
 FORMAT = 1
-ABOUT = "multiclin.json"
 KEY = "multiclin"
 """Where a checkpoint keeps what a bundle keeps in `multiclin.json`, config.json and tokenizer."""
 
@@ -141,7 +145,7 @@ class Model:
 
     def facts(self) -> dict[str, Any]:
         """Everything but the weights, as primitives: what a checkpoint carries."""
-        config = json.loads(self.tagger.encoder.config.to_json_string(use_diff=False))  # type: ignore[operator,union-attr]
+        config = json.loads(self.tagger.encoder.config.to_json_string(use_diff=False))
         config.pop("_name_or_path", None)  # a folder of the machine that trained
         recipe = {**asdict(self.recipe), "labels": list(self.recipe.labels)}
         return {
@@ -186,7 +190,8 @@ def new_model(
     return Model(recipe, subwords, _tagger(recipe, network))
 
 
-def _tagger(recipe: Recipe, network: torch.nn.Module) -> Tagger:
+def _tagger(recipe: Recipe, network: PreTrainedModel) -> Tagger:
+    flat.prepare(network)
     return Tagger(network, [make_head(recipe.head, scheme(recipe.scheme)) for _ in recipe.labels])
 
 
@@ -205,14 +210,14 @@ def save_bundle(model: Model, folder: Path, card: str) -> None:
         raise OutputError(f"{folder} exists already; choose another place for the bundle")
     with atomic_folder(folder) as building:
         with quiet():
-            model.tagger.encoder.save_pretrained(building)  # type: ignore[operator]
+            model.tagger.encoder.save_pretrained(building)
         model.subwords.save(building)
         if weights := model.tagger.heads.state_dict():
             save_file(weights, building / "heads.safetensors")
         facts = model.facts()
         kept = {key: facts[key] for key in ("format", "recipe", "about")}
         said = json.dumps(kept, indent=2, ensure_ascii=False)
-        (building / ABOUT).write_text(said + "\n", "utf-8")
+        (building / BUNDLE).write_text(said + "\n", "utf-8")
         (building / "README.md").write_text(card, "utf-8")
 
 
@@ -222,22 +227,13 @@ def load_model(path: str | Path) -> Model:
     Raises:
         CheckpointError: There is none, or it is broken.
     """
-    path = Path(path)
-    if path.is_file():
-        return _from_checkpoint(path)
-    for folder in (path, path / "model"):
-        if (folder / ABOUT).is_file():
-            return _from_bundle(folder)
-    what = f"holds no {ABOUT}" if path.is_dir() else "does not exist"
-    raise CheckpointError(
-        f"ckpt={path} {what}; give a checkpoint (outputs/train/.../checkpoints/best.ckpt), a "
-        "bundle (outputs/train/.../model) or the folder of a training run"
-    )
+    found = find_model(path)
+    return _from_checkpoint(found) if found.is_file() else _from_bundle(found)
 
 
 def _from_bundle(folder: Path) -> Model:
     with _explained(f"ckpt={folder} is a broken bundle"):
-        facts = json.loads(read_text(folder / ABOUT))
+        facts = json.loads(read_text(folder / BUNDLE))
         config = json.loads(read_text(folder / "config.json"))
         weights = load_file(_regular(folder / "model.safetensors"))
         subwords = Subwords.load(folder)
@@ -308,9 +304,8 @@ def _from_facts(
     said = dict(facts["recipe"])
     recipe = Recipe(**{**said, "labels": tuple(said["labels"])})
     _check_size(facts["config"], weights)
-    return Model(
-        recipe, subwords, _tagger(recipe, build_encoder(facts["config"])), dict(facts["about"])
-    )
+    network = build_encoder(facts["config"], random=False)
+    return Model(recipe, subwords, _tagger(recipe, network), dict(facts["about"]))
 
 
 def _check_size(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> None:
@@ -319,7 +314,7 @@ def _check_size(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> Non
         if "layer" in key and isinstance(value, int) and value > len(weights):
             raise ValueError(f"config.json: {key}={value}, and there are {len(weights)} weights")
     with torch.device("meta"):  # Sizes without memory.
-        wanted = sum(one.numel() for one in build_encoder(config).parameters())
+        wanted = sum(one.numel() for one in build_encoder(config, random=False).parameters())
     there = sum(one.numel() for one in weights.values())
     if wanted > there:
         raise ValueError(f"config.json is of {wanted:,} numbers, and the weights are {there:,}")

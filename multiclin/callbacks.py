@@ -1,12 +1,13 @@
 """Lightning callbacks of ours: the one that writes predictions.
 
 It collects the emissions of a document's windows, merges, decodes and snaps them (`Assembler`), and
-hands each finished document to a `Sink` at once, so memory does not grow with the number of
-documents. On several processes each writes its own part; the first one joins them at the end.
+hands each finished document to the `Spool` at once, so memory does not grow with the number of
+documents. On several processes each writes its own part; `output` joins them at the end.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,7 +16,10 @@ from torch import Tensor
 from multiclin.batch import Batch
 from multiclin.bundle import Model
 from multiclin.decoding import Assembler
-from multiclin.output import Spool
+from multiclin.pace import Pace
+from multiclin.spool import Spool
+
+log = logging.getLogger(__name__)
 
 
 class PredictionWriter(pl.Callback):
@@ -23,17 +27,20 @@ class PredictionWriter(pl.Callback):
 
     Args:
         model: Gives the decoder.
-        spool: Takes finished documents; joined and published when the run ends.
+        spool: Takes finished documents.
+        pace: Shows how far it is; of several processes the first one counts for all.
     """
 
-    def __init__(self, model: Model, spool: Spool) -> None:
-        self.model, self.spool = model, spool
+    def __init__(self, model: Model, spool: Spool, pace: Pace) -> None:
+        self.model, self.spool, self.pace = model, spool, pace
         self._assembler: Assembler | None = None
+        self._numbers: dict[int, int] = {}
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open this process's part of the output."""
         self._assembler = self.model.assembler()
         self.spool.open(trainer.global_rank)
+        self.pace.start(trainer.is_global_zero)
 
     def on_predict_batch_end(  # noqa: PLR0917 - Lightning's signature
         self,
@@ -47,22 +54,29 @@ class PredictionWriter(pl.Callback):
         """Take the emissions of a batch and write the documents that it completes."""
         if self._assembler is None or not isinstance(outputs, Tensor):
             raise RuntimeError("prediction has not started")
+        self._numbers |= {id(one): number for number, one in batch.arrivals.items()}
         emissions = outputs.float().cpu().numpy()
-        for one, predicted in self._assembler.add(batch.placed, batch.arrivals, emissions):
+        found = self._assembler.add(batch.placed, batch.arrivals, emissions)
+        for one, predicted in found:
+            number = self._numbers.pop(id(one))
             if one.problem is None:
-                self.spool.add(predicted)
+                self.spool.add(predicted, portion=batch.portion, number=number)
             else:
-                self.spool.add_problem(one.problem)
+                self.spool.add_problem(one.problem, portion=batch.portion)
+        if batch.ends_portion:
+            self.spool.finish(batch.portion)
+        self.pace.advance(len(found) * trainer.world_size)
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Join the parts once every process has written its own."""
+        """Close the part, and wait until every process has closed its own."""
         self.spool.close()
+        self.pace.close()
         trainer.strategy.barrier("predictions written")
-        if trainer.is_global_zero:
-            self.spool.publish(trainer.world_size)
 
     def on_exception(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException
     ) -> None:
-        """Leave no texts behind in half a result."""
-        self.spool.discard()
+        """Say how to go on; where there is nothing to go on with, leave no texts behind."""
+        self.pace.close()
+        if self.spool.interrupt():
+            log.info("stopped after %s; the same command goes on from there", self.pace.counted)

@@ -19,7 +19,6 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
-from multiclin.bundle import read_checkpoint
 from multiclin.errors import (
     CheckpointError,
     OutOfMemoryError,
@@ -29,7 +28,6 @@ from multiclin.errors import (
 from multiclin.faults import explain
 from multiclin.files import atomic_write
 from multiclin.stopping import Stop
-from multiclin.tracking import close_loggers
 
 log = logging.getLogger(__name__)
 
@@ -55,10 +53,15 @@ def find_checkpoint(config: DictConfig) -> Path | None:
     if config.ckpt_path in {"auto", "last"}:
         return newest_checkpoint(config)
     path = Path(config.ckpt_path)
-    if not path.is_file():
-        raise CheckpointError(f"ckpt_path={path} is not there; give a .ckpt file, or last")
+    check_there(path)
     check(path)
     return path
+
+
+def check_there(path: Path) -> None:
+    """Raise `CheckpointError` where there is no such file to go on from."""
+    if not path.is_file():
+        raise CheckpointError(f"ckpt_path={path} is not there; give a .ckpt file, or last")
 
 
 def newest_checkpoint(config: DictConfig) -> Path | None:
@@ -107,6 +110,8 @@ def whole_checkpoint(run: Path) -> Path | None:
 
 def check(path: Path) -> None:
     """Raise `CheckpointError` unless a run can go on from this file."""
+    from multiclin.bundle import read_checkpoint  # torch, which a run that only begins waits for.
+
     try:
         with ZipFile(path) as archive:
             broken = archive.testzip()
@@ -128,6 +133,8 @@ def check_corpus(config: DictConfig, digest: str) -> None:
     """Raise `CheckpointError` where the run began with another corpus than this one."""
     if config.ckpt_path is None:
         return
+    from multiclin.bundle import read_checkpoint
+
     then = read_checkpoint(Path(config.ckpt_path)).get("NerDataModule", {}).get("corpus", digest)
     if then != digest:
         raise CheckpointError(
@@ -190,6 +197,8 @@ def is_sweep() -> bool:
 @contextmanager
 def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
     """Where a signal or a fault stopped the run say how to go on; in the end close the loggers."""
+    from multiclin.tracking import close_loggers  # Lightning.
+
     try:
         yield
     except (KeyboardInterrupt, SystemExit):

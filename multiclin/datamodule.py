@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
@@ -32,8 +34,9 @@ from multiclin.corpus.splits import (
     overlapping_texts,
 )
 from multiclin.encoder import Subwords
-from multiclin.errors import CheckpointError
+from multiclin.errors import CheckpointError, ConfigError
 from multiclin.files import alone, atomic_folder, atomic_write, read_text
+from multiclin.flat import takes_rows
 from multiclin.splitting import Splitting, share_out
 from multiclin.stopping import serve_on
 from multiclin.store import Store, entry_of, store_name
@@ -84,12 +87,23 @@ class Loading:
         evaluation_batch_size: Windows per batch in validation, test and prediction.
         seed: Seed of the shuffling.
         workers: Worker processes of a loader; None chooses (none on a CPU, up to 4 with a GPU).
+        validated: Share of the validation documents that validations while training look at.
+
+    Raises:
+        ConfigError: The share is none.
     """
 
     step_size: int = 8
     evaluation_batch_size: int = 16
     seed: int = 13
     workers: int | None = None
+    validated: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.validated <= 1:
+            raise ConfigError(
+                f"data.validation.fraction={self.validated} must be above 0 and at most 1"
+            )
 
     @property
     def worker_processes(self) -> int:
@@ -230,6 +244,7 @@ class NerDataModule(pl.LightningDataModule):
             rank=rank,
             world=world,
             accumulated=self.trainer.accumulate_grad_batches if self.trainer else 1,
+            pool=1 if takes_rows(self.model.tagger.encoder) else 8,
         )
         self._batches = batches
         if self.trainer:
@@ -291,8 +306,11 @@ class NerDataModule(pl.LightningDataModule):
             )
 
     def val_dataloader(self) -> DataLoader[Any]:
-        """The validation documents."""
-        return self.documents_loader("validation")
+        """The validation documents that are looked at while training."""
+        numbers = self.split["validation"]
+        looked_at = math.ceil(self.loading.validated * len(numbers))
+        order = np.random.default_rng(self.loading.seed).permutation(len(numbers))
+        return self._documents_loader([numbers[n] for n in sorted(order[:looked_at])])
 
     def test_dataloader(self) -> DataLoader[Any]:
         """The test documents."""
@@ -300,9 +318,12 @@ class NerDataModule(pl.LightningDataModule):
 
     def documents_loader(self, split: str) -> DataLoader[Any]:
         """Batches over the whole documents of a split."""
+        return self._documents_loader(self.split[split])
+
+    def _documents_loader(self, numbers: Sequence[int]) -> DataLoader[Any]:
         rank, world = self._place()
         stream = WindowStream(
-            StoredDocuments(self.store, self.split[split]),
+            StoredDocuments(self.store, numbers),
             self.model.collate,
             self.model.windowing,
             size=self.loading.evaluation_batch_size,

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +159,13 @@ class Subwords:
         return None if number is None else int(number)
 
     def tokenize(self, documents: Sequence[Document]) -> list[Tokenized]:
-        """Whole texts to subwords with trimmed character offsets; nothing is cut off."""
+        """Whole texts to subwords with trimmed character offsets; nothing is cut off.
+
+        The texts of one call are shared by all cores (TOKENIZERS_PARALLELISM=false: one).
+
+        Raises:
+            EncoderError: The tokenizer has left out the end of a text.
+        """
         texts = [document.text for document in documents]
         encodings = self._backend.encode_batch(texts, add_special_tokens=False)
         tokenized = []
@@ -168,12 +174,30 @@ class Subwords:
             offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
             starts, ends = trim_offsets(document.text, offsets[:, 0], offsets[:, 1])
             tokenized.append(Tokenized(document, ids, starts, ends))
+            self._check_end(document, int(ends[-1]) if len(ends) else 0)
         return tokenized
 
     def save(self, folder: Path) -> None:
         """Write the files in Hugging Face layout."""
         for name, content in self.files.items():
             (folder / name).write_text(content, "utf-8")
+
+    def _check_end(self, document: Document, end: int) -> None:
+        """Raise where the text goes on behind its last token, as if it had been truncated.
+
+        A tokenizer may take signs away (controls, accents): those have no token by themselves.
+        """
+        rest = document.text[end:]
+        if not rest.strip():
+            return
+        offsets = self._backend.encode(rest, add_special_tokens=False).offsets
+        starts, ends = trim_offsets(rest, *np.array(offsets, dtype=np.int32).reshape(-1, 2).T)
+        if (starts < ends).any():
+            raise EncoderError(
+                f"{document.id}: the tokenizer has left out the last {len(rest):,} of "
+                f"{len(document.text):,} characters; take the tokenizer.json of the encoder as it "
+                "was published"
+            )
 
     def _specials(self) -> tuple[list[int], list[int]]:
         bare = self._backend.encode("a", add_special_tokens=False).ids
@@ -236,17 +260,21 @@ def load_encoder(
     return model.train()  # type: ignore[no-any-return]
 
 
-def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) -> PreTrainedModel:
+def build_encoder(
+    config: Mapping[str, Any], tags: Sequence[str] | None = None, *, random: bool = True
+) -> PreTrainedModel:
     """An encoder with random weights from the fields of a Hugging Face config.
 
     Args:
         config: The fields, `model_type` among them.
         tags: Output names; None where the fields hold them (`id2label`).
+        random: False where weights will be loaded: drawing those of 149M parameters takes 10 s.
 
     Raises:
         EncoderError: The fields are not those of a token classifier.
     """
     from transformers import AutoConfig, AutoModelForTokenClassification
+    from transformers.initialization import no_init_weights
 
     fields = dict(config)
     if tags is not None:
@@ -256,7 +284,7 @@ def build_encoder(config: Mapping[str, Any], tags: Sequence[str] | None = None) 
     if "id2label" in fields:
         fields["id2label"] = {int(i): name for i, name in fields["id2label"].items()}
     try:
-        with quiet():
+        with quiet(), nullcontext() if random else no_init_weights():
             made = AutoConfig.for_model(fields.pop("model_type"), **fields)
             _check_attention(made)
             return AutoModelForTokenClassification.from_config(made, trust_remote_code=False)  # type: ignore[no-any-return, no-untyped-call]
@@ -286,7 +314,12 @@ def positions(config: PretrainedConfig) -> int:
     limit = int(getattr(config, "max_position_embeddings", None) or 0)
     if limit <= 0:  # Relative positions, as in T5 and XLNet.
         return 1 << 30
-    return limit - int(config.pad_token_id) - 1 if config.model_type in SHIFTED else limit
+    return limit - first_position(config)
+
+
+def first_position(config: PretrainedConfig) -> int:
+    """The number of a sequence's first position."""
+    return int(config.pad_token_id) + 1 if config.model_type in SHIFTED else 0
 
 
 def _labels(tags: Sequence[str]) -> dict[str, Any]:
@@ -332,16 +365,23 @@ def _check_attention(config: PretrainedConfig) -> None:
             raise ValueError(f"attn_implementation={part._attn_implementation} is code of the hub")
 
 
+def check_directory(source: str | Path) -> None:
+    """Raise `EncoderError` where the name of an encoder is a path, and there is no directory."""
+    folder = Path(source)
+    is_path = folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith(".")
+    if is_path and not folder.is_dir():
+        raise EncoderError(
+            f"model.encoder={source}: there is no such directory; give one with config.json, "
+            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
+        )
+
+
 def _local(source: str | Path, patterns: list[str]) -> Path:
     """The directory of an encoder; from the hub's cache or the hub where it is no local one."""
     folder = Path(source)
     if folder.is_dir():
         return folder
-    if folder.is_absolute() or str(source).count("/") > 1 or str(source).startswith("."):
-        raise EncoderError(
-            f"model.encoder={source}: there is no such directory; give one with config.json, "
-            "model.safetensors and tokenizer.json in it, or the id of an encoder on the hub"
-        )
+    check_directory(source)
     advice = (
         f"model.encoder={source} is neither a directory here nor reachable on the Hugging Face "
         f"hub. With network elsewhere: `hf download {source} --local-dir DIR`, copy DIR here "

@@ -10,13 +10,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from multiclin import flat
+from multiclin.crf import Chain
 from multiclin.errors import ConfigError
 from multiclin.tagging import Scheme, Transitions
 from multiclin.windows import IGNORED
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 
 class Head(nn.Module, ABC):
@@ -64,7 +70,23 @@ class LinearHead(Head):
         return Transitions.of(self.scheme)
 
 
-HEADS: dict[str, type[Head]] = {"linear": LinearHead}
+class CrfHead(Head):
+    """A linear-chain CRF over the tags of a window's tokens (`crf`)."""
+
+    def __init__(self, scheme: Scheme) -> None:
+        super().__init__(scheme)
+        self.chain = Chain(scheme)
+
+    def loss(self, emissions: Tensor, tags: Tensor) -> Tensor:
+        """Negative log likelihood of the gold paths."""
+        return self.chain.loss(emissions, tags)
+
+    def transitions(self) -> Transitions:
+        """What was learned, within the scheme."""
+        return self.chain.transitions()
+
+
+HEADS: dict[str, type[Head]] = {"linear": LinearHead, "crf": CrfHead}
 
 
 def make_head(name: str, scheme: Scheme) -> Head:
@@ -82,7 +104,7 @@ class Tagger(nn.Module):
         heads: The head of each label, in the order of the outputs.
     """
 
-    def __init__(self, encoder: nn.Module, heads: Iterable[Head]) -> None:
+    def __init__(self, encoder: PreTrainedModel, heads: Iterable[Head]) -> None:
         super().__init__()
         self.encoder = encoder
         self.heads = nn.ModuleList(heads)
@@ -97,8 +119,19 @@ class Tagger(nn.Module):
         Returns:
             fp32, shape (batch, length, tags of all labels).
         """
+        if flat.takes_rows(self.encoder):
+            return flat.logits(self.encoder, ids, mask).float()
         logits: Tensor = self.encoder(input_ids=ids, attention_mask=mask).logits
         return logits.float()
+
+    def cast(self, dtype: torch.dtype) -> Tagger:
+        """Its weights in another precision, and it itself, for prediction.
+
+        Buffers stay: angles of positions in bf16 would be wrong by a radian at token 500.
+        """
+        for weights in self.parameters():
+            weights.data = weights.data.to(dtype)
+        return self
 
     def loss(self, emissions: Tensor, tags: Tensor) -> Tensor:
         """Mean loss per labelled token over all heads; zero where no token has a label.

@@ -96,6 +96,23 @@ class NerModule(pl.LightningModule):
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss * batch.weight
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clip, by the norm too where the optimizer is fused.
+
+        Lightning refuses that for all mixed precision, as if there were always a scaler, which a
+        fused optimizer takes off the gradients only after they would be clipped. bf16 has none.
+        """
+        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
+        if scaled or gradient_clip_algorithm not in {None, "norm"}:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+        elif gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
     def on_validation_start(self) -> None:
         """Let no process wait for another one: they have different numbers of batches."""
         if isinstance(self.trainer.model, DistributedDataParallel):

@@ -1,11 +1,11 @@
 """Predicted documents -> files, in flat memory and in the order of their names.
 
-Documents complete in the order of the windows, not of the names, and on several processes at once.
-Each process appends them to a part of its own (an SQLite file: append, and read back in order
-without holding anything in memory). When all are done the parts are read as one sorted stream and
-the files are written beside their places and renamed: a run that dies leaves no half result. The
-price is that every text is written once more. Publishing 10,000 documents of 3,000 characters and
-20 mentions peaks at 23 MiB and takes 2.5 s, 100,000 at 26 MiB and 27 s on one core.
+Documents complete in the order of the windows, not of the names, on several processes and machines.
+The parts that these leave (`spool`) are read as one sorted stream once all are there, and the files
+are written beside their places and renamed together: a run that dies leaves no half result, and
+`predictions.tsv` stands where all of it does. The price is that every text is written once more.
+Publishing 10,000 documents of 3,000 characters and 20 mentions peaks at 23 MiB and takes 2.5 s,
+100,000 at 26 MiB and 27 s on one core.
 Formats: the official TSV always; brat and JSONL on request. (DESIGN section 4.)
 """
 
@@ -13,45 +13,51 @@ from __future__ import annotations
 
 import heapq
 import json
-import sqlite3
+import os
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from multiclin.corpus.brat import write_ann, write_text
-from multiclin.corpus.jsonl import format_document, parse_document
+from multiclin.corpus.jsonl import parse_document, repeated
 from multiclin.corpus.tsv import rows_from_documents, stream_rows, write_rows
 from multiclin.document import Document
 from multiclin.errors import ConfigError, OutputError, Problem
-from multiclin.files import atomic_write
+from multiclin.files import atomic_folder, atomic_write, clear_unfinished
+from multiclin.shards import Shard
+from multiclin.spool import Spool, read_problems, read_rows
 
 FORMATS = ("tsv", "brat", "jsonl")
 
 PAGES = ("report.html", "documents.html")
 """Of a prediction, written by `analysis.report`."""
 
+_COUNT = "SELECT count(*) FROM document"
+_DOCUMENTS = "SELECT id, number, content FROM document ORDER BY id, number"
+
 
 @dataclass
-class Spool:
-    """Collects predicted documents and publishes them.
+class Output:
+    """The files of a prediction.
 
     Attributes:
-        folder: Where the results go.
+        folder: Where they go.
         formats: Any of `FORMATS`.
         overwrite: Whether results that stand there may be replaced.
         keep: How many documents may stay in memory, for a report.
+        source: The file of the documents, to tell of ids that it repeats.
         kept: The published documents, if there are at most `keep`; else none.
         documents: Documents published.
         mentions: Their mentions.
-        problems: Files that could not be read.
+        problems: Documents that could not be read.
     """
 
     folder: Path
     formats: Sequence[str] = ("tsv",)
     overwrite: bool = False
     keep: int = 0
+    source: Path = Path()
     kept: list[Document] = field(default_factory=list)
     documents: int = 0
     mentions: int = 0
@@ -67,112 +73,95 @@ class Spool:
                 f"{standing[0]} exists already; choose another output= or say overwrite=true"
             )
 
-    def open(self, rank: int) -> None:
-        """Start the part of one process."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        path = self._part(rank)
-        path.unlink(missing_ok=True)
-        self._base = sqlite3.connect(path)
-        # A part is thrown away when its run dies, so it needs no journal.
-        self._base.execute("PRAGMA journal_mode=OFF")
-        self._base.execute("PRAGMA synchronous=OFF")
-        self._base.execute("CREATE TABLE document (id TEXT, content TEXT)")
-        self._base.execute("CREATE TABLE problem (path TEXT, line INTEGER, message TEXT)")
+    def publish(self, spool: Spool) -> list[Shard]:
+        """Write the files, if this is the shard that completes the set; the parts go.
 
-    def add(self, document: Document) -> None:
-        """Take a finished document."""
-        row = (document.id, format_document(document))
-        self._base.execute("INSERT INTO document VALUES (?, ?)", row)
-
-    def add_problem(self, problem: Problem) -> None:
-        """Take the reason why a document could not be read."""
-        # The bytes of a path need not be UTF-8.
-        path = str(problem.path).encode("utf-8", "backslashreplace").decode()
-        row = (path, problem.line, problem.message)
-        self._base.execute("INSERT INTO problem VALUES (?, ?, ?)", row)
-
-    def close(self) -> None:
-        """Finish the part of this process."""
-        # Reading in order through an index sorts no contents.
-        self._base.execute("CREATE INDEX by_id ON document (id)")
-        self._base.commit()
-        self._base.close()
-
-    def publish(self, world: int = 1) -> None:
-        """Join the parts of all processes and write the files; the parts go.
-
-        Args:
-            world: Number of processes.
+        Returns:
+            The shards that are missing, none where the files are written. This one is among them
+            where another has published it.
 
         Raises:
-            OutputError: A file cannot be written. The official table is the first to be.
+            OutputError: A file cannot be written. None is then, and the parts stay.
         """
-        parts = [self._part(rank) for rank in range(world)]
-        try:
-            for part in parts:
-                self.problems += [
-                    Problem(Path(path), *rest) for path, *rest in _read(part, _PROBLEMS)
-                ]
-            with atomic_write(self.tsv, overwrite=True) as stream:
-                stream_rows(rows_from_documents(self._counted(parts)), stream)
+        with spool.alone():
+            if missing := spool.missing():
+                return missing
+            clear_unfinished(self.folder)
+            parts = spool.parts()
+            self.problems += read_problems(parts)
+            with ExitStack() as stack:
+                # Left last: where the table stands, all does.
+                table = stack.enter_context(atomic_write(self.tsv, overwrite=True))
+                stream_rows(rows_from_documents(self._counted(parts)), table)
+                if "jsonl" in self.formats:
+                    lines = stack.enter_context(atomic_write(self._jsonl, overwrite=True))
+                    lines.writelines(content + "\n" for _, _, content in _sorted_rows(parts))
+                if "brat" in self.formats:
+                    self._write_brat(parts, stack)
             if self.overwrite:  # The pages of older predictions would lie about these.
                 for page in PAGES:
                     (self.folder / page).unlink(missing_ok=True)
-            if "jsonl" in self.formats:
-                path = self.folder / "predictions.jsonl"
-                with atomic_write(path, overwrite=True) as stream:
-                    stream.writelines(content + "\n" for _, content in _sorted_rows(parts))
-            if "brat" in self.formats:
-                for document in _sorted_documents(parts):
-                    write_ann(document, self.folder / "ann", overwrite=self.overwrite)
-                    write_text(document, self.folder / "ann", overwrite=self.overwrite)
-        finally:
-            self.discard()
-
-    def discard(self) -> None:
-        """Remove the parts of all processes, and what an earlier run that died left of its own."""
-        for part in self.folder.glob(self._part("*").name):
-            part.unlink(missing_ok=True)
+            spool.discard()
+        return []
 
     @property
     def tsv(self) -> Path:
         """The file of the five official columns."""
         return self.folder / "predictions.tsv"
 
-    def _counted(self, parts: Sequence[Path]) -> Iterator[Document]:
+    @property
+    def _jsonl(self) -> Path:
+        return self.folder / "predictions.jsonl"
+
+    def _write_brat(self, parts: Sequence[Path], stack: ExitStack) -> None:
+        folder = self.folder / "ann"
+        if not folder.exists():
+            folder = stack.enter_context(atomic_folder(folder))
         for document in _sorted_documents(parts):
+            write_ann(document, folder, overwrite=self.overwrite, durable=False)
+            write_text(document, folder, overwrite=self.overwrite, durable=False)
+        os.sync()
+
+    def _counted(self, parts: Sequence[Path]) -> Iterator[Document]:
+        there = sum(count for part in parts for (count,) in read_rows(part, _COUNT))
+        repetitions: list[tuple[str, int]] = []
+        for document in _sorted_documents(parts, repetitions):
             self.documents += 1
             self.mentions += len(document.spans)
-            if self.documents <= self.keep:
+            if there <= self.keep:
                 self.kept.append(document)
             yield document
-        if self.documents > self.keep:
-            self.kept.clear()
+        self.problems += [repeated(self.source, line, id) for id, line in repetitions]
 
     def _targets(self) -> list[Path]:
-        named = {"tsv": "predictions.tsv", "brat": "ann", "jsonl": "predictions.jsonl"}
-        names = [named[one] for one in {"tsv", *self.formats}]
-        return [self.folder / name for name in [*names, *(PAGES if self.keep else ())]]
-
-    def _part(self, rank: int | str) -> Path:
-        return self.folder / f".predictions-{rank}.part"
+        named = {"tsv": self.tsv, "brat": self.folder / "ann", "jsonl": self._jsonl}
+        pages = [self.folder / name for name in (PAGES if self.keep else ())]
+        return [*(named[one] for one in {"tsv": 0} | dict.fromkeys(self.formats)), *pages]
 
 
-_DOCUMENTS = "SELECT id, content FROM document ORDER BY id"
-_PROBLEMS = "SELECT path, line, message FROM problem"
+def _sorted_rows(
+    parts: Sequence[Path], repetitions: list[tuple[str, int]] | None = None
+) -> Iterator[tuple[str, int, str]]:
+    """Id, number and content of every document; of those with one id the first by number.
+
+    Args:
+        parts: Ended parts.
+        repetitions: Takes id and number of the others.
+    """
+    before = None
+    for row in heapq.merge(*(read_rows(part, _DOCUMENTS) for part in parts)):
+        id, number, content = row
+        if id != before:
+            yield id, number, content
+        elif repetitions is not None:
+            repetitions.append((id, number))
+        before = id
 
 
-def _read(part: Path, query: str) -> Iterator[tuple[Any, ...]]:
-    with closing(sqlite3.connect(part)) as base:
-        yield from base.execute(query)
-
-
-def _sorted_rows(parts: Sequence[Path]) -> Iterator[tuple[str, str]]:
-    return heapq.merge(*(_read(part, _DOCUMENTS) for part in parts))
-
-
-def _sorted_documents(parts: Sequence[Path]) -> Iterator[Document]:
-    return (parse_document(content) for _, content in _sorted_rows(parts))
+def _sorted_documents(
+    parts: Sequence[Path], repetitions: list[tuple[str, int]] | None = None
+) -> Iterator[Document]:
+    return (parse_document(content) for _, _, content in _sorted_rows(parts, repetitions))
 
 
 def write_predictions(documents: Sequence[Document], path: Path) -> None:

@@ -39,18 +39,23 @@ def nothing_to_do(config: DictConfig) -> bool:
     """
     if config.ckpt_path != "auto":
         return False
-    if HydraConfig.initialized():
+    check_folder_stays(config)
+    settle(config)
+    if not (Path(config.run_dir) / "model").exists():
+        return False
+    log.info("%s holds the finished run: nothing to do", config.run_dir)
+    return True
+
+
+def check_folder_stays(config: DictConfig) -> None:
+    """Raise `ConfigError` where `ckpt_path=auto` would look into another folder each time."""
+    if config.ckpt_path == "auto" and HydraConfig.initialized():
         hydra: Any = OmegaConf.to_container(HydraConfig.get(), resolve=False)
         part = "sweep" if is_sweep() else "run"
         if "${now:" in hydra[part]["dir"]:
             raise ConfigError(
                 f"ckpt_path=auto goes on in the folder of the run: say which, hydra.{part}.dir=DIR"
             )
-    settle(config)
-    if not (Path(config.run_dir) / "model").exists():
-        return False
-    log.info("%s holds the finished run: nothing to do", config.run_dir)
-    return True
 
 
 def settle(config: DictConfig) -> None:

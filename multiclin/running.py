@@ -10,7 +10,7 @@ import logging
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, ClassVar
 
 import pytorch_lightning as pl
 import torch
@@ -18,7 +18,11 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.callbacks.progress.tqdm_progress import Tqdm
+from pytorch_lightning.plugins import Precision
+from torch import nn
 
+from multiclin.allocator import keep_memory
+from multiclin.module import NerModule
 from multiclin.stopping import without_handlers
 
 log = logging.getLogger(__name__)
@@ -107,10 +111,33 @@ def _fleeting(bar: Tqdm) -> Tqdm:
     return bar
 
 
+class HalfWeights(Precision):
+    """Everything in half precision, for prediction: no weight is cast at every batch.
+
+    Lightning's own would cast buffers too (see `Tagger.cast`).
+
+    Args:
+        precision: `bf16-true` or `16-true`.
+    """
+
+    DTYPES: ClassVar = {"bf16-true": torch.bfloat16, "16-true": torch.float16}
+
+    def __init__(self, precision: Any) -> None:  # noqa: ANN401 - Lightning's type names all of its own
+        self.precision = precision
+
+    def convert_module(self, module: nn.Module) -> nn.Module:
+        """Cast the weights of the model."""
+        if isinstance(module, NerModule):
+            module.tagger.cast(self.DTYPES[self.precision])
+        return module
+
+
 def make_trainer(
     node: DictConfig,
     callbacks: list[pl.Callback],
     loggers: list[pl.loggers.Logger],
+    *,
+    workers: int = 0,
     **arguments: Any,  # noqa: ANN401 - whatever a Trainer takes
 ) -> pl.Trainer:
     """The Trainer of a config node, with device and precision chosen and named.
@@ -119,6 +146,7 @@ def make_trainer(
         node: `_target_: pytorch_lightning.Trainer` and its arguments; `precision: auto` is ours.
         callbacks: Its callbacks.
         loggers: Its loggers.
+        workers: Worker processes of its loaders, to be named beside them.
         arguments: Arguments that take the place of the node's.
     """
     for pattern in _NOISE:
@@ -128,20 +156,36 @@ def make_trainer(
     precision = arguments.pop("precision", node.precision)
     if precision == "auto":
         precision = best_precision(node.accelerator)
+    how: dict[str, Any] = {"precision": precision}
+    if precision in HalfWeights.DTYPES:
+        how = {"precision": None, "plugins": [HalfWeights(precision)]}
     trainer: pl.Trainer = instantiate(
-        node, callbacks=callbacks, logger=loggers or False, precision=precision, **arguments
+        node, callbacks=callbacks, logger=loggers or False, **how, **arguments
     )
     without_handlers(trainer)
     device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
-    log.info(
-        "on %s, %s, %d process%s",
-        name,
-        precision,
-        trainer.world_size,
-        "" if trainer.world_size == 1 else "es",
-    )
+    if device.type == "cpu":
+        keep_memory()
+    machine = described(device, trainer.world_size)
+    log.info("on %s, %s, %s", machine, precision, counted(workers, "loader worker"))
     return trainer
+
+
+def described(device: torch.device, processes: int) -> str:
+    """What a run computes on: `cpu (2 threads, AMX)`, `2 x cpu (AMX)`, `4 x NVIDIA H200`."""
+    if device.type == "cuda":
+        return f"{processes} x {torch.cuda.get_device_name(device)}"
+    if device.type != "cpu":
+        return device.type
+    unit = bf16_unit() or "no bf16 unit"
+    if processes > 1:  # Lightning shares the threads out later.
+        return f"{processes} x cpu ({unit})"
+    return f"cpu ({counted(torch.get_num_threads(), 'thread')}, {unit})"
+
+
+def counted(number: int, thing: str) -> str:
+    """`no loader workers`, `1 thread`, `4 threads`."""
+    return f"{number or 'no'} {thing}{'' if number == 1 else 's'}"
 
 
 def own_device(node: DictConfig, slot: int | None) -> dict[str, Any]:
@@ -162,6 +206,15 @@ def best_precision(accelerator: str) -> str:
     if accelerator != "cpu" and torch.cuda.is_available():
         able = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        has = torch.cpu.get_capabilities()
-        able = bool(has.get("avx512_bf16") or has.get("amx_bf16"))
+        able = bool(bf16_unit())
     return "bf16-mixed" if able else "32-true"
+
+
+BF16_UNITS = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-BF16"}
+"""What computes bf16 in a CPU, the fastest first. Any other emulates it, slower than fp32."""
+
+
+def bf16_unit() -> str:
+    """The unit of this CPU that computes bf16; empty where there is none."""
+    has = torch.cpu.get_capabilities()
+    return next((name for key, name in BF16_UNITS.items() if has.get(key)), "")

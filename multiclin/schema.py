@@ -35,6 +35,7 @@ class Validation:
     ids: str | None = MISSING
     keep_translations: bool = MISSING
     evaluate_on: Any = MISSING
+    fraction: float = MISSING
 
 
 @dataclass
@@ -188,6 +189,7 @@ class Predict:
     ckpt: Any = MISSING
     input: str = MISSING
     output: str = MISSING
+    shard: str | None = MISSING
     formats: Any = MISSING
     overwrite: bool = MISSING
     gold: str | None = MISSING

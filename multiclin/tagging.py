@@ -14,9 +14,11 @@ others are counted as the recall ceiling. (Ramshaw and Marcus 1995; paper sectio
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -194,9 +196,13 @@ def flatten(spans: Sequence[Span], rule: str = "longest") -> Flattened:
     kept: list[Span] = []
     dropped: list[Span] = []
     for span in sorted(spans, key=FLATTENING[rule]):
-        # Real documents hold a few dozen mentions of a label: the plain comparison is the fast one.
-        (dropped if any(span.overlaps(other) for other in kept) else kept).append(span)
-    return Flattened(tuple(sorted(kept)), tuple(sorted(dropped)))
+        at = bisect_right(kept, span.start, key=attrgetter("start"))
+        # Those kept are disjoint and in order: only the neighbours can overlap.
+        if any(span.overlaps(other) for other in kept[max(0, at - 1) : at + 1]):
+            dropped.append(span)
+        else:
+            kept.insert(at, span)
+    return Flattened(tuple(kept), tuple(sorted(dropped)))
 
 
 def token_ranges(

@@ -27,7 +27,7 @@ from omegaconf import DictConfig, OmegaConf
 from multiclin import __version__
 from multiclin.analysis.evaluation import lexicon_of
 from multiclin.analysis.runs import save, save_lexicon
-from multiclin.assembly import make_module, open_corpus, open_data
+from multiclin.assembly import make_module, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
 from multiclin.continuing import (
@@ -39,10 +39,11 @@ from multiclin.continuing import (
     stop_explained,
 )
 from multiclin.corpus.splits import describe_overlaps, save_split
-from multiclin.datamodule import NerDataModule
+from multiclin.datamodule import Loading, NerDataModule
 from multiclin.faults import is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.module import NerModule, Scored
+from multiclin.opening import open_corpus
 from multiclin.output import write_json, write_predictions
 from multiclin.processes import (
     is_first_process,
@@ -171,7 +172,8 @@ def trainer_of(
     for saving in (one for one in callbacks if isinstance(one, Saving)):
         saving.stop = stop
     loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
-    trainer = make_trainer(config.trainer, callbacks, loggers, **changes)
+    workers = Loading(workers=config.data.workers).worker_processes
+    trainer = make_trainer(config.trainer, callbacks, loggers, workers=workers, **changes)
     step = Step.of(config, trainer.world_size)
     trainer.accumulate_grad_batches = step.accumulated
     log.info("%s", step)

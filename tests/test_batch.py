@@ -318,6 +318,13 @@ def expected_rows(lengths: list[int]) -> list[tuple[int, Window, list[int]]]:
     ]
 
 
+def test_short_windows_fill_a_batch_in_greater_number() -> None:
+    """With special tokens 4, 4, 4, 4, 6, 8 and 8 of them into 16: four of 4, two of 8, the rest."""
+    batches = stream([2, 2, 2, 2, 4, 6, 6], size=2)
+    assert [len(batch) for batch in batches] == [4, 2, 1]
+    assert [len(batch) for batch in stream([2, 2, 2, 2, 4, 6, 6], size=1)] == [2, 2, 1, 1, 1]
+
+
 def test_a_stream_counted_by_hand() -> None:
     """Room 6, overlap 2: lengths 7 and 3 give (0, 6), (4, 7) and (0, 3); short windows first."""
     first, second = stream([7, 3], size=2)
@@ -349,7 +356,8 @@ def test_batch_size_and_lookahead_change_the_grouping_only(
 ) -> None:
     batches = stream(lengths, size, lookahead)
     assert rows(batches) == expected_rows(lengths)
-    assert all(len(batch) <= size for batch in batches)
+    room = size * WINDOWING.size
+    assert all(len(one) * int(one.mask.sum(1).max()) <= room for one in batches)
 
 
 @given(lengths=lists_of_lengths, size=st.integers(1, 5), lookahead=st.integers(1, 13))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, vocabulary
 from multiclin.document import Document
-from multiclin.errors import CheckpointError, CorpusError
+from multiclin.errors import CheckpointError, ConfigError, CorpusError
 from multiclin.splitting import Splitting
 from multiclin.store import Store
 from tests.toy_models import CASES, marked, toy_model, toy_set
@@ -233,6 +234,24 @@ def test_a_list_of_ids_that_is_not_there_is_named(root: Path, tmp_path: Path) ->
 
 def test_workers_are_chosen_unless_told() -> None:
     assert Loading(workers=3).worker_processes == 3
+
+
+def test_validation_while_training_may_look_at_a_part(root: Path, tmp_path: Path) -> None:
+    whole = opened(root, tmp_path, Splitting(share=0.5))
+    numbers = whole.split["validation"]
+    assert len(numbers) > 2
+    whole.loading = replace(whole.loading, validated=0.5)
+    part, again = texts(whole.val_dataloader()), texts(whole.val_dataloader())
+    everything = texts(whole.documents_loader("validation"))
+    assert part == again
+    assert len(part) == math.ceil(len(everything) / 2)
+    assert set(part) <= set(everything)
+
+
+@pytest.mark.parametrize("share", [0, -0.1, 1.5])
+def test_a_share_that_is_none_is_refused(share: float) -> None:
+    with pytest.raises(ConfigError, match=r"data.validation.fraction=.* above 0 and at most 1"):
+        Loading(validated=share)
 
 
 def test_ceilings_are_counted_once(

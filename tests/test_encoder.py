@@ -112,17 +112,43 @@ def test_documents_keep_their_order_and_have_no_special_tokens() -> None:
     assert subwords.tokenize([]) == []
 
 
-def test_nothing_is_truncated_or_padded() -> None:
+def cut_short() -> dict[str, str]:
+    """The files of a tokenizer that was saved with truncation and padding."""
     plain = toys.word_piece()
     backend = Tokenizer.from_str(plain.files["tokenizer.json"])
     backend.enable_truncation(max_length=16)
     backend.enable_padding(length=64)
     files = {**plain.files, "tokenizer.json": backend.to_str()}
     assert json.loads(files["tokenizer.json"])["truncation"]["max_length"] == 16
+    return files
 
-    for words in (1, 100):
-        [one] = Subwords(files).tokenize([Document("a", "dolor " * words)])
-        assert one.ids.tolist() == [4] * words
+
+def test_nothing_is_truncated_or_padded(tmp_path: Path) -> None:
+    subwords = Subwords(cut_short())
+    subwords.save(tmp_path)
+    ways = [
+        subwords,
+        Subwords.load(tmp_path),
+        Subwords.of_encoder(tmp_path),
+        pickle.loads(pickle.dumps(subwords)),
+    ]
+    for way in ways:
+        for words in (1, 100):
+            [one] = way.tokenize([Document("a", "dolor " * words)])
+            assert one.ids.tolist() == [4] * words
+
+
+def test_a_text_without_its_end_is_refused() -> None:
+    subwords = Subwords(cut_short())
+    subwords._backend.enable_truncation(max_length=16)
+    subwords.tokenize([Document("a", "dolor " * 16)])
+    with pytest.raises(EncoderError, match=r"case-7: .* the last 7 of 102 characters"):
+        subwords.tokenize([Document("a", "dolor"), Document("case-7", "dolor " * 17)])
+
+
+@pytest.mark.parametrize("end", ["\u0301", "\u0000", "\ufffd\r\n", "\u00ad\u200b", " \u00a0"])
+def test_signs_that_a_tokenizer_takes_away_may_end_a_text(end: str) -> None:
+    assert pieces(toys.word_piece(), "dolor" + end)[0] == "dolor"
 
 
 # Special tokens

@@ -131,14 +131,14 @@ CLAIM = """
 import os, sys, time
 from pathlib import Path
 from multiclin.files import claimed
-with claimed(Path(sys.argv[1])):
+with claimed(Path(sys.argv[1]), sys.argv[2]):
     {}
     input()
 """
 
 
-def claim(folder: Path, then: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", CLAIM.format(then), str(folder)]
+def claim(folder: Path, then: str, share: str = "") -> subprocess.Popen[str]:
+    words = [sys.executable, "-c", CLAIM.format(then), str(folder), share]
     pipe = subprocess.PIPE
     return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
@@ -158,6 +158,24 @@ def test_a_folder_has_one_command_at_a_time(tmp_path: Path) -> None:
     with claimed(folder):
         (folder / "result").touch()
     assert [path.name for path in folder.iterdir()] == ["result"]
+
+
+def test_each_share_of_a_folder_has_one_command_at_a_time(tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    with claim(folder, "print('mine', flush=True)", "1of2") as first:
+        assert first.stdout
+        assert first.stdout.readline() == "mine\n"
+        with claimed(folder, "0of2"):
+            pass
+        with (
+            pytest.raises(OutputError, match="is being written to by another command for 1of2"),
+            claimed(folder, "1of2"),
+        ):
+            pass
+        first.kill()
+    with claimed(folder, "1of2"):
+        pass
+    assert list(folder.iterdir()) == []
 
 
 def test_what_a_killed_command_has_forked_does_not_hold_its_folder(tmp_path: Path) -> None:

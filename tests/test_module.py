@@ -12,21 +12,27 @@ from typing import NamedTuple, cast
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.plugins import MixedPrecision
 from torch.optim import AdamW
+from torch.utils.data import DataLoader
 
 from multiclin.batch import Batch
 from multiclin.bundle import load_model, save_bundle
 from multiclin.callbacks import PredictionWriter
 from multiclin.corpus.source import Corpus
+from multiclin.corpus.texts import Texts
 from multiclin.corpus.tsv import Row, read_rows, rows_from_documents
 from multiclin.datamodule import Loading, NerDataModule
 from multiclin.document import Document, Span
 from multiclin.module import NerModule
 from multiclin.optimization import linear_schedule
-from multiclin.output import Spool, write_predictions
+from multiclin.output import Output, write_predictions
+from multiclin.pace import Pace
+from multiclin.portions import PortionStream
 from multiclin.scoring.counts import Counts
 from multiclin.scoring.official import official
 from multiclin.splitting import Splitting
+from multiclin.spool import Spool
 from tests.test_bundle import emissions
 from tests.toy_models import toy_model, toy_set
 
@@ -218,27 +224,67 @@ def test_the_size_of_evaluation_batches_changes_no_metric(fitted: Run, size: int
     assert [one.predicted for one in fitted.module.scored] == [one.predicted for one in expected]
 
 
+def predict(fitted: Run, folder: Path, spool: Spool) -> None:
+    """The texts of the test documents, predicted in two portions, of which one may be done."""
+    gold = {one.gold.id: one.gold.text for one in fitted.module.scored}
+    (folder / "texts").mkdir(exist_ok=True)
+    for id, text in gold.items():
+        (folder / "texts" / f"{id}.txt").write_bytes(text.encode())
+    texts, model = Texts(folder / "texts"), fitted.module.model
+    left = spool.shard.left(texts.portions, spool.finished())
+    stream = PortionStream(texts, left, model, size=2)
+    writer = PredictionWriter(model, spool, Pace(len(texts), bar=False))
+    loader = DataLoader(stream, batch_size=None)
+    trainer(1, writer).predict(fitted.module, loader, return_predictions=False)
+
+
 def test_prediction_writes_what_evaluation_scores(fitted: Run, tmp_path: Path) -> None:
     evaluate(fitted)
     expected = [one.predicted for one in fitted.module.scored]
-    writer = PredictionWriter(fitted.module.model, Spool(tmp_path))
-    loader = fitted.data.documents_loader("test")
-    trainer(1, writer).predict(fitted.module, loader, return_predictions=False)
-    assert read_rows(tmp_path / "predictions.tsv") == list(rows_from_documents(expected))
-    assert [path.name for path in tmp_path.iterdir()] == ["predictions.tsv"]
+    spool = Spool(tmp_path / "out")
+    spool.begin({})
+    predict(fitted, tmp_path, spool)
+    spool.end()
+    Output(tmp_path / "out").publish(spool)
+    assert read_rows(tmp_path / "out" / "predictions.tsv") == list(rows_from_documents(expected))
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.tsv"]
 
 
-def test_prediction_that_fails_leaves_no_texts(fitted: Run, tmp_path: Path) -> None:
-    class Full(Spool):
-        def add(self, document: Document) -> None:
-            super().add(document)
+class Full(Spool):
+    """A disk that is full once so many portions are written."""
+
+    room = 0
+
+    def finish(self, portion: int = 0) -> None:
+        if not self.room:
             raise OSError("no space left on device")
+        self.room -= 1
+        super().finish(portion)
 
-    writer = PredictionWriter(fitted.module.model, Full(tmp_path))
-    loader = fitted.data.documents_loader("test")
+
+@pytest.mark.parametrize("room", [0, 1])
+def test_prediction_that_fails_goes_on_with_what_it_has(
+    fitted: Run, tmp_path: Path, room: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("multiclin.corpus.texts.PORTION", 2)
+    evaluate(fitted)
+    full = Full(tmp_path / "out")
+    full.room = room
+    full.begin({})
     with pytest.raises(OSError, match="no space left"):
-        trainer(1, writer).predict(fitted.module, loader, return_predictions=False)
-    assert list(tmp_path.iterdir()) == []
+        predict(fitted, tmp_path, full)
+    left = {path.name for path in (tmp_path / "out").iterdir()}
+    assert left == (
+        {".predictions.json", ".predictions.lock", ".predictions-0of1-0.part"} if room else set()
+    )
+    spool = Spool(tmp_path / "out")
+    spool.begin({})
+    predict(fitted, tmp_path, spool)
+    assert spool.documents == len(fitted.module.scored) - 2 * room
+    spool.end()
+    Output(tmp_path / "out").publish(spool)
+    expected = [one.predicted for one in fitted.module.scored]
+    assert read_rows(tmp_path / "out" / "predictions.tsv") == list(rows_from_documents(expected))
 
 
 def test_documents_without_letters_are_scored(fitted: Run) -> None:
@@ -270,3 +316,21 @@ def test_a_training_without_validation_has_no_validation_scores(tmp_path: Path) 
 def test_a_module_that_only_predicts_cannot_be_trained(fitted: Run) -> None:
     with pytest.raises(RuntimeError, match="made without an optimizer: it only predicts"):
         NerModule(fitted.module.model).configure_optimizers()
+
+
+@pytest.mark.parametrize(("most", "norm"), [(0.5, 0.5), (100.0, 5.0), (None, 5.0)])
+def test_gradients_are_clipped_in_bf16_by_a_fused_optimizer_too(
+    most: float | None, norm: float
+) -> None:
+    module = NerModule(toy_model())
+    module.trainer = SimpleNamespace(  # type: ignore[assignment]
+        precision_plugin=MixedPrecision("bf16-mixed", "cpu")
+    )
+    parameters = [one for one in module.parameters() if one.requires_grad]
+    for one in parameters:
+        one.grad = torch.zeros_like(one)
+    assert parameters[0].grad is not None
+    parameters[0].grad.view(-1)[:2] = torch.tensor([3.0, 4.0])
+    optimizer = AdamW(module.parameters(), fused=True)
+    module.configure_gradient_clipping(optimizer, most, "norm")
+    assert float(parameters[0].grad.norm()) == pytest.approx(norm, abs=1e-4)

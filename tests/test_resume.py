@@ -150,7 +150,7 @@ COURSES = {
     # Ended by its fifth validation, in the middle of the third epoch of nine.
     "stopping": [
         *("callbacks=early_stopping", "callbacks.early_stopping.patience=4"),
-        *("+callbacks.early_stopping.min_delta=2", "+trainer.val_check_interval=0.5"),
+        *("+callbacks.early_stopping.min_delta=2", "trainer.val_check_interval=0.5"),
         *("trainer.max_epochs=9", "callbacks.last.every_n_steps=3"),
     ],
     "workers": ["data.workers=2", "trainer.max_epochs=2", "callbacks.last.every_n_steps=1"],

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from itertools import combinations, pairwise, product
 
 import numpy as np
@@ -262,6 +263,15 @@ def test_flattening_loses_only_what_overlaps(rule: str, mentions: list[Span]) ->
     assert not any(one.overlaps(other) for one, other in combinations(kept, 2))
     assert all(any(one.overlaps(other) for other in kept) for one in dropped)
     assert flatten(mentions[::-1], rule) == (kept, dropped)
+
+
+def test_a_book_is_flattened_as_fast_as_its_pages() -> None:
+    """20,000 mentions, every third one inside the one before it: 0.1 s, not ten."""
+    mentions = [x(30 * at, 30 * at + 20) for at in range(20_000)]
+    inner = [x(one.start + 5, one.end) for one in mentions[::3]]
+    began = time.process_time()
+    assert flatten(mentions + inner) == (tuple(mentions), tuple(inner))
+    assert time.process_time() - began < 3
 
 
 def test_unknown_rule_of_flattening() -> None:

@@ -76,6 +76,29 @@ def test_decomposed_letters_give_the_same_words() -> None:
     assert [unicodedata.normalize("NFC", word) for word in words(decomposed)] == words(text)
 
 
+LETTER = r"[\p{L}\p{N}]"
+JOIN = rf"""
+    [\p{{WB=Format}}\p{{WB=ZWJ}}\p{{WB=Extend}}]+
+  | (?<=\p{{N}})[.,](?=\p{{N}})
+  | (?<=\p{{N}})[-\u2010\u2011] | [-\u2010\u2011](?=\p{{N}})
+  | ['’](?=\p{{L}}\p{{M}}*(?!{LETTER}))
+  | (?<=(?<!{LETTER})\p{{L}}\p{{M}}*)\.(?=\p{{L}}\p{{M}}*(?!{LETTER}))
+"""
+NASTY = " ab x5٣é\u0301-(.,'’\u2010\r\n\u00a0\u00ad\u200b\u200c\u200d\uff9e😀\U0001f3fb漢²_/[]^\\"
+
+
+@given(
+    st.lists(st.sampled_from(NASTY), max_size=20).map("".join),
+    st.sampled_from(["", "-'", "]\\^", "/ "]),
+)
+def test_words_are_what_one_pattern_finds(text: str, inner: str) -> None:
+    join = f"{JOIN} | [{regex.escape(inner, special_only=False)}]" if inner else JOIN
+    run = rf"{LETTER}[\p{{L}}\p{{N}}\p{{M}}]*+"
+    pattern = regex.compile(f"{run} (?: (?: {join} ) {run} )*+", regex.VERSION1 | regex.VERBOSE)
+    found = [match.span() for match in pattern.finditer(text)]
+    assert list(map(tuple, word_spans(text, inner).tolist())) == found
+
+
 def test_offsets_are_int32_pairs() -> None:
     spans = word_spans("HER2+ en l'ictus")
     assert spans.dtype == np.int32

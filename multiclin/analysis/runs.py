@@ -19,13 +19,16 @@ from multiclin.corpus.jsonl import read_documents, write_documents
 from multiclin.corpus.mentions import native_names
 from multiclin.corpus.texts import UNKNOWN
 from multiclin.document import Document
-from multiclin.errors import CorpusError, Problem
+from multiclin.errors import CheckpointError, CorpusError, Problem
 from multiclin.files import atomic_write, read_text
 
 SPLITS = ("test", "validation")
 """Splits that a run may have scored, the one that counts first."""
 
 LEXICON = "training_mentions.json"
+
+BUNDLE = "multiclin.json"
+"""What a trained model says of itself, in its folder."""
 
 
 def save(run: Path, split: str, pairs: Iterable[tuple[Document, Document]]) -> None:
@@ -117,6 +120,25 @@ def run_of(path: Path) -> Path | None:
         if splits_of(folder) or (folder / LEXICON).is_file():
             return folder
     return None
+
+
+def find_model(path: str | Path) -> Path:
+    """The checkpoint, or the folder of the bundle, at `path`: either, or the folder of a run.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    path = Path(path)
+    if path.is_file():
+        return path
+    for folder in (path, path / "model"):
+        if (folder / BUNDLE).is_file():
+            return folder
+    what = f"holds no {BUNDLE}" if path.is_dir() else "does not exist"
+    raise CheckpointError(
+        f"ckpt={path} {what}; give a checkpoint (outputs/train/.../checkpoints/best.ckpt), a "
+        "bundle (outputs/train/.../model) or the folder of a training run"
+    )
 
 
 def open_run(run: str | Path, split: str | None = None, native: Path | None = None) -> Evaluation:

@@ -212,30 +212,34 @@ def format_ann(document: Document) -> str:
     return "".join(lines)
 
 
-def write_ann(document: Document, folder: Path, *, overwrite: bool = False) -> Path:
+def write_ann(
+    document: Document, folder: Path, *, overwrite: bool = False, durable: bool = True
+) -> Path:
     """Writes `folder/<id>.ann` and returns its path.
 
     Raises:
         OutputError: It exists already, cannot be written, or the id leads out of the folder.
     """
     content = format_ann(document)
-    return _write(content, folder, f"{document.id}.ann", overwrite=overwrite)
+    return _write(content, folder, f"{document.id}.ann", overwrite=overwrite, durable=durable)
 
 
-def write_text(document: Document, folder: Path, *, overwrite: bool = False) -> Path:
+def write_text(
+    document: Document, folder: Path, *, overwrite: bool = False, durable: bool = True
+) -> Path:
     """Writes `folder/<id>.txt`, byte for byte the text, and returns its path.
 
     Raises:
         OutputError: As `write_ann`.
     """
-    return _write(document.text, folder, f"{document.id}.txt", overwrite=overwrite)
+    return _write(document.text, folder, f"{document.id}.txt", overwrite=overwrite, durable=durable)
 
 
-def _write(content: str, folder: Path, name: str, *, overwrite: bool) -> Path:
+def _write(content: str, folder: Path, name: str, *, overwrite: bool, durable: bool) -> Path:
     # An id can come from a stranger's JSONL file.
     if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
         raise OutputError(f"the document id {as_name(name)} leads out of the folder {folder}")
     path = folder / name
-    with atomic_write(path, overwrite=overwrite) as stream:
+    with atomic_write(path, overwrite=overwrite, durable=durable) as stream:
         stream.write(content)
     return path

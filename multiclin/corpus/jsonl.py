@@ -33,24 +33,45 @@ def read_documents(path: Path) -> Iterator[Document]:
     seen: set[str] = set()
     try:
         for number, line in read_lines(path):
-            content = line.removeprefix(_BOM_BYTES) if number == 1 else line
-            if not content.strip():
+            if is_blank(number, line):
                 continue
             try:
-                document = parse_document(decode(content, path, line=number))
-                if document.id in seen:
-                    raise ValueError(f"a second document with the id {as_name(document.id)}")
+                document = read_line(path, number, line)
             except CorpusError as error:
                 problems += error.problems
-            except ValueError as error:
-                problems.append(Problem(path, number, str(error)))
-            else:
-                seen.add(document.id)
-                yield document
+                continue
+            if document.id in seen:
+                problems.append(repeated(path, number, document.id))
+                continue
+            seen.add(document.id)
+            yield document
     except CorpusError as error:
         problems += error.problems
     if problems:
         raise CorpusError(problems)
+
+
+def is_blank(number: int, line: bytes) -> bool:
+    """Whether a line, counted from 1, holds nothing."""
+    return not (line.removeprefix(_BOM_BYTES) if number == 1 else line).strip()
+
+
+def read_line(path: Path, number: int, line: bytes) -> Document:
+    """The document of a line, counted from 1.
+
+    Raises:
+        CorpusError: It is no document.
+    """
+    content = line.removeprefix(_BOM_BYTES) if number == 1 else line
+    try:
+        return parse_document(decode(content, path, line=number))
+    except ValueError as error:
+        raise CorpusError([Problem(path, number, str(error))]) from error
+
+
+def repeated(path: Path, line: int, id: str) -> Problem:
+    """What is wrong with a line whose id an earlier one has."""
+    return Problem(path, line, f"a second document with the id {as_name(id)}")
 
 
 def parse_document(line: str) -> Document:

@@ -3,28 +3,38 @@
 One rule for names: a document has the name of its file without suffix, or, where two folders hold
 the same name, its path below the root. What cannot be read is a `Problem` in the place of its
 document, and so is a name that no table can carry (a TAB, a line break, bytes that are not UTF-8),
-for it would spoil the output of all the others at the end. Texts stream: memory holds their paths.
+for it would spoil the output of all the others at the end.
+
+Texts stream, in portions of neighbours: what a portion is depends on the input alone, so any
+process can read it at any time. Memory holds the names of files, of a JSONL file two numbers per
+portion.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+from array import array
 from collections import Counter
-from collections.abc import Container, Iterator
-from itertools import islice, starmap
+from collections.abc import Container, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from multiclin.corpus import as_name, one_line
-from multiclin.corpus.jsonl import read_documents
+from multiclin.corpus.jsonl import is_blank, read_line
 from multiclin.document import Document
 from multiclin.errors import CorpusError, Problem
-from multiclin.files import read_text
+from multiclin.files import read_lines, read_text
 
 UNKNOWN: Final = "unknown"
 LONGEST: Final = 10_000_000
 """Characters that a text to be predicted may have: 2 GiB of memory for its tokens."""
+
+PORTION: Final = 128
+"""Neighbouring documents that are read, tokenised, predicted and written together."""
 
 _LANGUAGE: Final = re.compile(r"(?:MultiClinNER-)?([a-z]{2})-")
 _DOCUMENT: Final = re.compile(r"MultiClinNER-[^-]+-(.+)-[^-]+-(\d+)")
@@ -103,11 +113,8 @@ def find_texts(path: Path, named: Container[str] = ()) -> dict[str, Path]:
         CorpusError: There is none.
     """
     places = text_places(path)
-    alike = Counter(text.stem for text in places.values())
-    return {
-        place if place in named or alike[text.stem] > 1 else text.stem: text
-        for place, text in places.items()
-    }
+    alike = _alike(places)
+    return {place if place in named else _id(place, alike): text for place, text in places.items()}
 
 
 def text_places(path: Path) -> dict[str, Path]:
@@ -116,22 +123,56 @@ def text_places(path: Path) -> dict[str, Path]:
     Raises:
         CorpusError: There is none.
     """
+    return {place: _file(path, place) for place in _places(path)}
+
+
+def _places(path: Path) -> list[str]:
+    """The keys of `text_places`: plain strings, of which a hundred thousand take 10 MB."""
     if path.is_file():
-        return {path.stem: path}
+        return [path.stem]
+    check_place(path)
+    places: list[str] = []
+    for folder in folders_of(path):
+        above = "" if folder == path else f"{folder.relative_to(path).as_posix()}/"
+        # `folders_of` says why a folder cannot be read.
+        with suppress(OSError), os.scandir(folder) as entries:
+            names = (one.name for one in entries if one.name.endswith(".txt"))
+            places += (above + name.removesuffix(".txt") for name in names if _is_visible(name))
+    if not places:
+        raise CorpusError([Problem(path, 0, "no .txt file here or in any folder below")])
+    return sorted(places)
+
+
+def _file(path: Path, place: str) -> Path:
+    """The file that has a place at or below `path`."""
+    return path if path.is_file() else path / f"{place}.txt"
+
+
+def _alike(places: Iterable[str]) -> set[str]:
+    """File names that more than one folder holds."""
+    counts = Counter(place.rpartition("/")[2] for place in places)
+    return {name for name, count in counts.items() if count > 1}
+
+
+def _id(place: str, alike: Container[str]) -> str:
+    name = place.rpartition("/")[2]
+    return place if name in alike else name
+
+
+def check_place(path: Path) -> None:
+    """Raise `CorpusError` where there is no such file or folder."""
     if not path.exists():
         raise CorpusError([Problem(path, 0, "no such file or folder")])
-    found = [text for folder in folders_of(path) for text in files_of(folder, ".txt")]
-    if not found:
-        raise CorpusError([Problem(path, 0, "no .txt file here or in any folder below")])
-    places = {text.relative_to(path).with_suffix("").as_posix(): text for text in found}
-    return dict(sorted(places.items()))
 
 
 class Texts:
-    """The texts at a path, to be read in parts.
+    """The texts at a path, to be read in portions.
 
     Args:
         path: A folder of .txt at any depth, a file of text, or a .jsonl of documents.
+
+    Attributes:
+        digest: Of the names of the files, or of the content of a .jsonl.
 
     Raises:
         CorpusError: There is no such path, or no text in it.
@@ -140,21 +181,72 @@ class Texts:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.is_jsonl = path.is_file() and path.suffix == ".jsonl"
-        self.files = {} if self.is_jsonl else find_texts(path)
-
-    def read(self, part: int = 0, parts: int = 1) -> Iterator[Document | Problem]:
-        """Every `parts`-th document from `part` on; in place of a bad one, what is wrong."""
+        self._digest = hashlib.sha256()
         if self.is_jsonl:
-            return self._lines(part, parts)
-        return starmap(_read, islice(self.files.items(), part, None, parts))
+            self._starts = self._count_lines()
+        else:
+            self._places = _places(path)
+            self._alike = _alike(self._places)
+            self._count = len(self._places)
+            for place in self._places:
+                self._digest.update(os.fsencode(place) + b"\0")
+        self.digest = self._digest.hexdigest()[:16]
 
-    def _lines(self, part: int, parts: int) -> Iterator[Document | Problem]:
-        try:
-            for document in islice(read_documents(self.path), part, None, parts):
-                yield _wrong_name(document.id, self.path) or document
-        except CorpusError as error:
-            # Every part reads the whole file and meets every bad line: one of them tells.
-            yield from error.problems if part == 0 else ()
+    def __len__(self) -> int:
+        """Documents, bad ones included."""
+        return self._count
+
+    @property
+    def portions(self) -> int:
+        """The number of portions."""
+        return -(-self._count // PORTION)
+
+    def size(self, portion: int) -> int:
+        """Documents of a portion: `PORTION`, or what is left for the last one."""
+        return min(PORTION, self._count - portion * PORTION)
+
+    def names(self) -> Iterator[str]:
+        """The ids of files; those of a .jsonl are not known before it is read."""
+        return (_id(place, self._alike) for place in ([] if self.is_jsonl else self._places))
+
+    def read(self) -> Iterator[Document | Problem]:
+        """Every document, in order; in place of a bad one, what is wrong."""
+        for portion in range(self.portions):
+            yield from (one for _, one in self.portion(portion))
+
+    def portion(self, number: int) -> Iterator[tuple[int, Document | Problem]]:
+        """The documents of a portion, each with its number or line, which is its alone."""
+        first = number * PORTION
+        if self.is_jsonl:
+            yield from self._lines(number)
+            return
+        for at, place in enumerate(self._places[first : first + PORTION], first):
+            yield at, _read(_id(place, self._alike), _file(self.path, place))
+
+    def _count_lines(self) -> array[int]:
+        """Where each portion begins, byte and line in turn; counts the documents."""
+        starts, byte = array("Q"), 0
+        self._count = 0
+        for number, line in read_lines(self.path):
+            if not is_blank(number, line):
+                if self._count % PORTION == 0:
+                    starts.extend((byte, number))
+                self._count += 1
+            byte += len(line)
+            self._digest.update(line)
+        return starts
+
+    def _lines(self, portion: int) -> Iterator[tuple[int, Document | Problem]]:
+        byte, first = self._starts[2 * portion : 2 * portion + 2]
+        lines = read_lines(self.path, byte=byte, first=first)
+        documents = (one for one in lines if not is_blank(*one))
+        for number, line in islice(documents, PORTION):
+            try:
+                document = read_line(self.path, number, line)
+            except CorpusError as error:
+                yield number, error.problems[0]
+            else:
+                yield number, _wrong_name(document.id, self.path) or document
 
 
 def _read(id: str, file: Path) -> Document | Problem:

@@ -67,11 +67,35 @@ def test_texts_are_read_with_every_code_point_and_know_their_case(tmp_path: Path
     ]
 
 
-def test_parts_share_the_texts_out(tmp_path: Path) -> None:
-    put(tmp_path, "a.txt", "b.txt", "c.txt", "d.txt", "e.txt")
-    texts = Texts(tmp_path)
-    ids = [[one.id for one in texts.read(part, 2) if isinstance(one, Document)] for part in (0, 1)]
-    assert ids == [["a", "c", "e"], ["b", "d"]]
+def test_portions_are_neighbours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("multiclin.corpus.texts.PORTION", 2)
+    put(tmp_path / "in", "a.txt", "b.txt", "c.txt", "d.txt", "e.txt")
+    folder = Texts(tmp_path / "in")
+    lines = "\n \n".join(f'{{"id": "{name}", "text": ""}}' for name in "abcde")
+    (tmp_path / "in.jsonl").write_text("\ufeff\n" + lines)
+    file = Texts(tmp_path / "in.jsonl")
+    for texts in (folder, file):
+        found = [
+            [one.id for _, one in texts.portion(number) if isinstance(one, Document)]
+            for number in reversed(range(texts.portions))
+        ]
+        assert found == [["e"], ["c", "d"], ["a", "b"]]
+        assert [texts.size(number) for number in range(3)] == [2, 2, 1]
+        assert len(texts) == 5
+    assert [number for number, _ in folder.portion(1)] == [2, 3]
+    assert [line for line, _ in file.portion(1)] == [6, 8]
+
+
+def test_a_digest_tells_inputs_apart(tmp_path: Path) -> None:
+    put(tmp_path / "one", "a.txt", "b.txt")
+    put(tmp_path / "two", "a.txt", "b.txt")
+    put(tmp_path / "three", "a.txt", "c.txt")
+    one, two, three = (Texts(tmp_path / name).digest for name in ("one", "two", "three"))
+    assert one == two != three
+    (tmp_path / "x.jsonl").write_text('{"id": "a", "text": ""}')
+    before = Texts(tmp_path / "x.jsonl").digest
+    (tmp_path / "x.jsonl").write_text('{"id": "b", "text": ""}')
+    assert Texts(tmp_path / "x.jsonl").digest != before
 
 
 def test_an_unreadable_text_is_named_in_its_place(tmp_path: Path) -> None:
@@ -94,13 +118,12 @@ def test_a_name_that_no_table_can_carry_is_a_problem_of_that_text(tmp_path: Path
     assert [one.id for one in found if isinstance(one, Document)] == ["c"]
 
 
-def test_lines_are_shared_out_and_bad_ones_told_once(tmp_path: Path) -> None:
+def test_a_bad_line_is_a_problem_in_its_place(tmp_path: Path) -> None:
     path = tmp_path / "in.jsonl"
     good = [f'{{"id": "{id}", "text": ""}}' for id in ("a", "b", "x\\ny", "c")]
     path.write_text("\n".join([*good[:2], "no JSON", *good[2:]]))
-    first, second = (list(Texts(path).read(part, 2)) for part in (0, 1))
-    assert [one.id if isinstance(one, Document) else one.line for one in first] == ["a", 0, 3]
-    assert second == [Document("b", ""), Document("c", "")]
+    found = [one.id if isinstance(one, Document) else one.line for one in Texts(path).read()]
+    assert found == ["a", "b", 3, 0, "c"]
 
 
 def test_the_language_is_at_the_head_of_the_name() -> None:

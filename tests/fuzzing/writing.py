@@ -10,7 +10,8 @@ from multiclin.corpus import one_line
 from multiclin.corpus.jsonl import read_documents
 from multiclin.corpus.tsv import read_rows
 from multiclin.document import Document, Span
-from multiclin.output import FORMATS, Spool
+from multiclin.output import FORMATS, Output
+from multiclin.spool import Spool
 from tests.fuzzing.contracts import attempted
 from tests.fuzzing.files import folder
 from tests.fuzzing.source import Source
@@ -25,14 +26,20 @@ def predictions(data: bytes) -> None:
     documents = list({one.id: one for one in documents}.values())
     formats = tuple(name for name in FORMATS if source.flag())
     with folder() as root:
-        spool = Spool(root / "out", formats)
-        spool.open(0)
+        spool = Spool(root / "out")
+        spool.begin({})
+        spool.open()
         for one in documents:
             spool.add(one)
+        spool.finish()
         spool.close()
-        _, error = attempted(spool.publish)
-        assert not list(root.rglob(".*")), "a part or a temporary file was left"
+        spool.end()
+        _, error = attempted(lambda: Output(root / "out", formats).publish(spool))
+        assert not list(root.rglob(".multiclin-*")), "a temporary file was left"
+        # Whoever mends what was wrong need not predict again.
+        assert spool.has_ended == (error is not None)
         if error is None:
+            assert not list(root.rglob(".*")), "a part was left"
             _judge(root / "out", sorted(documents, key=lambda one: one.id.encode()), formats)
 
 

@@ -25,7 +25,8 @@ from multiclin.corpus.tsv import read_rows
 from multiclin.document import CROWD, Document, Span, crowded
 from multiclin.errors import CorpusError, MulticlinError, OutputError, Problem
 from multiclin.files import LARGEST, read_lines, read_text
-from multiclin.output import Spool
+from multiclin.output import Output
+from multiclin.spool import Spool
 
 LINE = "T1\tDISEASE 0 5\tdolor\n"
 
@@ -252,14 +253,17 @@ def test_a_conversion_writes_into_its_folder_alone(tmp_path: Path, name: str, ki
 
 
 def test_a_prediction_is_written_into_its_folder_alone(tmp_path: Path) -> None:
-    spool = Spool(tmp_path / "x" / "out", ("tsv", "brat"))
-    spool.open(0)
+    out = tmp_path / "x" / "out"
+    spool = Spool(out)
+    spool.open()
     spool.add(Document("../../../owned", "tos", (Span(0, 3, "X"),)))
+    spool.finish()
     spool.close()
+    spool.end()
     with pytest.raises(OutputError, match="leads out of the folder"):
-        spool.publish()
+        Output(out, ("tsv", "brat")).publish(spool)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
-    assert {path.name for path in (tmp_path / "x" / "out").iterdir()} <= {"predictions.tsv", "ann"}
+    assert [path for path in out.iterdir() if not path.name.startswith(".predictions")] == []
 
 
 def test_formulas_of_spreadsheets_stay_what_they_are(tmp_path: Path) -> None:

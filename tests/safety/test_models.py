@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import torch
 
-from multiclin.bundle import ABOUT, KEY, load_model, save_bundle
+from multiclin.analysis.runs import BUNDLE
+from multiclin.bundle import KEY, load_model, save_bundle
 from multiclin.continuing import check
 from multiclin.encoder import Subwords, load_encoder
 from multiclin.errors import CheckpointError, EncoderError
@@ -94,7 +95,7 @@ def test_a_kernel_of_the_hub_is_refused(
 
 def test_a_target_in_a_config_is_a_word(bundle: Path, mark: Path) -> None:
     change(bundle / "config.json", _target_="os.system", _args_=[f"touch {mark}"])
-    change(bundle / ABOUT, _target_="os.system", _args_=[f"touch {mark}"])
+    change(bundle / BUNDLE, _target_="os.system", _args_=[f"touch {mark}"])
     load_model(bundle)
     assert not mark.exists()
 
@@ -151,7 +152,7 @@ def test_a_header_of_weights_that_lies_is_refused(bundle: Path, length: int) -> 
         load_model(bundle)
 
 
-@pytest.mark.parametrize("name", [ABOUT, "config.json", "tokenizer.json", "model.safetensors"])
+@pytest.mark.parametrize("name", [BUNDLE, "config.json", "tokenizer.json", "model.safetensors"])
 def test_a_pipe_in_a_bundle_is_not_waited_for(bundle: Path, name: str) -> None:
     (bundle / name).unlink()
     os.mkfifo(bundle / name)
@@ -164,7 +165,7 @@ def test_a_message_quotes_nothing_of_the_file_that_a_link_leads_to(
 ) -> None:
     secret = tmp_path / "id_rsa"
     secret.write_text("s3cret-s3cret\n")
-    for name in ("tokenizer.json", "config.json", ABOUT):
+    for name in ("tokenizer.json", "config.json", BUNDLE):
         (bundle / name).unlink()
         (bundle / name).symlink_to(secret)
         with pytest.raises(CheckpointError) as refusal:

@@ -20,8 +20,9 @@ from multiclin.document import Document
 from multiclin.errors import ConfigError, CorpusError
 from multiclin.files import atomic_write
 from multiclin.hpo.loop import outcome_of
-from multiclin.output import Spool
+from multiclin.output import Output
 from multiclin.privacy import message, quoting
+from multiclin.spool import Spool
 from tests.commands import MODEL, Work
 
 CANARY = "zanahoria"
@@ -201,13 +202,17 @@ def test_what_holds_words_is_as_private_as_umask_says(tmp_path: Path, mask: int,
             stream.flush()
             [temporary] = (tmp_path / "a").iterdir()
             assert temporary.stat().st_mode & 0o777 == mode
-        spool = Spool(tmp_path / "out", ("tsv", "brat", "jsonl"))
-        spool.open(0)
+        spool = Spool(tmp_path / "out")
+        spool.begin({})
+        spool.open()
         spool.add(Document("a", CANARY))
+        spool.finish()
         parts = list((tmp_path / "out").iterdir())
-        spool.close()
+        assert ".predictions-0of1-0.part-wal" in {path.name for path in parts}
         modes = {path.stat().st_mode & 0o777 for path in parts}
-        spool.publish()
+        spool.close()
+        spool.end()
+        Output(tmp_path / "out", ("tsv", "brat", "jsonl")).publish(spool)
     finally:
         os.umask(before)
     modes |= {path.stat().st_mode & 0o777 for path in tmp_path.rglob("*") if path.is_file()}

@@ -1,0 +1,175 @@
+"""What a command opens before torch is there, so that a mistake is told in a blink.
+
+torch, Lightning and transformers take seconds to import. Whatever can be refused without them is
+refused here first: a name that is not there, a folder that holds another run. Nothing of this
+replaces the checks of those who use the things; the same functions raise, with the same words.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from multiclin.analysis.runs import find_model
+from multiclin.continuing import check_folder, check_there
+from multiclin.corpus.own import OwnCorpus
+from multiclin.corpus.source import Corpus, evaluation_languages
+from multiclin.corpus.texts import check_place
+from multiclin.encoder import check_directory
+from multiclin.errors import ConfigError
+from multiclin.files import IN_USE, read_text
+from multiclin.output import Output
+from multiclin.repeating import check_folder_stays
+from multiclin.schema import labels_by_entity
+from multiclin.shards import Shard
+from multiclin.splitting import Splitting
+from multiclin.steps import Step
+from multiclin.tagging import FLATTENING, SCHEMES
+from multiclin.words import SNAPPINGS
+
+log = logging.getLogger(__name__)
+
+TREE = "multiclinner"
+"""The `data.format` whose sets have names of their own."""
+
+CHOICES: Mapping[str, Collection[str]] = {
+    "tagging.scheme": SCHEMES,
+    "tagging.overlaps": FLATTENING,
+    "decoding.snapping": SNAPPINGS,
+}
+"""Settings that are one of several names of ours."""
+
+
+def check_training(config: DictConfig) -> None:
+    """Raise what train.py would meet after its imports.
+
+    Raises:
+        MulticlinError: A setting, the corpus, a model to begin with or the folder of the run.
+    """
+    folder = Path(config.run_dir)
+    check_folder_stays(config)
+    if config.ckpt_path == "auto" and (folder / "model").exists():
+        return  # Finished: nothing will be opened.
+    check_choices(config)
+    Step.of(config)
+    if config.ckpt_path is None:
+        if not (folder / IN_USE).exists():  # By whom is told where it is claimed.
+            check_folder(config, folder)
+    elif config.ckpt_path not in {"auto", "last"}:
+        check_there(Path(config.ckpt_path))
+    splitting = splitting_of(config)
+    if splitting.ids:
+        read_text(splitting.ids)
+    if config.report and config.report.native:
+        read_text(Path(config.report.native))
+    if config.weights is not None:
+        find_model(config.weights)
+    elif config.model.encoder is not None:
+        check_directory(config.model.encoder)
+    corpus = corpus_of(config)
+    if config.data.sample is not None and not corpus.root.exists():
+        return  # It will be generated.
+    if config.data.format != TREE:
+        check_place(corpus.root)  # To know its sets is to read all of it.
+        return
+    if not corpus.labels:
+        corpus = corpus.with_every_label()
+    if corpus.sets:
+        evaluation_languages(splitting.evaluate_on, corpus.spoken)
+
+
+def check_prediction(config: DictConfig) -> None:
+    """Raise what predict.py would meet after its imports.
+
+    Raises:
+        MulticlinError: A setting, the model, the texts, their gold, or what stands in the output.
+    """
+    check_choices(config)
+    Shard.parse(config.shard)
+    output_of(config)
+    model_of(config)
+    check_place(Path(config.input))
+    if config.report and config.report.native:
+        read_text(Path(config.report.native))
+
+
+def check_choices(config: DictConfig) -> None:
+    """Raise `ConfigError` where a setting is none of its names; null leaves it to the model."""
+    for key, names in CHOICES.items():
+        value = OmegaConf.select(config, key)
+        if value is not None and value not in names:
+            raise ConfigError(f"{key}={value} is unknown; choose from {', '.join(names)}")
+
+
+def open_corpus(config: DictConfig) -> Corpus:
+    """The corpus of the config; a sample corpus is generated at first use.
+
+    Where the config names no labels the corpus says which there are.
+    """
+    corpus = corpus_of(config)
+    if config.data.sample is not None and not corpus.root.exists():
+        from multiclin.corpus.sample import generate
+
+        log.info("generating the sample corpus in %s", corpus.root)
+        generate(corpus.root, **OmegaConf.to_container(config.data.sample))  # type: ignore[arg-type]
+    if not corpus.labels:
+        corpus = corpus.with_every_label()
+        log.info("labels of the corpus: %s", ", ".join(corpus.labels.values()))
+    log.info("%d annotated sets in %s", len(corpus.sets), corpus.root)
+    return corpus
+
+
+def corpus_of(config: DictConfig) -> Corpus:
+    """The corpus that a config describes; nothing is read yet."""
+    data = config.data
+    root, languages = Path(data.root), _plain(config.languages) or "all"
+    labels = labels_by_entity(config.entity.labels)
+    if data.format == TREE:
+        return Corpus(root, labels, languages, data.discontinuous)
+    return OwnCorpus(
+        root,
+        labels,
+        languages,
+        data.discontinuous,
+        format=data.format,
+        language=data.language or "",
+        texts=Path(data.texts) if data.texts else None,
+    )
+
+
+def splitting_of(config: DictConfig) -> Splitting:
+    """How a config shares the documents out."""
+    chosen = config.data.validation
+    return Splitting(
+        chosen.share,
+        chosen.seed,
+        _plain(chosen.evaluate_on),
+        Path(chosen.ids) if chosen.ids else None,
+        chosen.keep_translations,
+        config.fold,
+        chosen.folds,
+    )
+
+
+def model_of(config: DictConfig) -> Path:
+    """Where the model of a prediction lies."""
+    if not isinstance(config.ckpt, str):
+        raise ConfigError(f"ckpt={config.ckpt}: give one checkpoint or bundle")
+    return find_model(config.ckpt)
+
+
+def output_of(config: DictConfig) -> Output:
+    """The files of a prediction, which do not stand there yet."""
+    formats = (config.formats,) if isinstance(config.formats, str) else tuple(config.formats)
+    keep = config.report.documents if config.report else 0
+    return Output(Path(config.output), formats, config.overwrite, keep, Path(config.input))
+
+
+def _plain(value: Any) -> str | Sequence[str] | None:  # noqa: ANN401 - a config's value
+    if OmegaConf.is_config(value):
+        return list(value)
+    return value  # type: ignore[no-any-return]

@@ -1,0 +1,149 @@
+"""What can be refused without torch is refused before it is imported."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from multiclin.corpus.sample import generate
+from multiclin.errors import ConfigError
+from multiclin.opening import check_choices, check_training
+from tests.commands import ROOT
+
+HEAVY = ("torch", "transformers", "pytorch_lightning", "pandas", "optuna", "wandb")
+
+CODE = """
+import contextlib, io, json, sys
+from multiclin.cli import main
+
+for line in sys.stdin:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(json.loads(line))
+        except SystemExit as stop:
+            status = stop.code
+    loaded = [name for name in %s if name in sys.modules]
+    print(json.dumps([status, out.getvalue() + err.getvalue(), loaded]))
+"""
+
+SECONDS = 3.0
+"""Of CPU time, for one command; it takes 0.6 where nothing else runs."""
+
+Answer = tuple[int, str, list[str]]
+
+
+def answers(commands: list[list[str]], folder: Path) -> list[Answer]:
+    """Status, output, and heavy modules so far, of commands in one fresh process."""
+    run = subprocess.run(
+        [sys.executable, "-c", CODE % repr(HEAVY)],
+        input="\n".join(map(json.dumps, commands)),
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    return [tuple(json.loads(line)) for line in run.stdout.splitlines()]
+
+
+def seconds(command: list[str], folder: Path) -> float:
+    """CPU time of a command in a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    answers([command], folder)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a corpus, a finished run, texts and predictions."""
+    folder = tmp_path_factory.mktemp("place")
+    generate(folder / "corpus", documents=6, seed=1, languages=["es"])
+    (folder / "run" / "model").mkdir(parents=True)
+    (folder / "run" / "model" / "multiclin.json").write_text("{}")
+    (folder / "texts").mkdir()
+    (folder / "texts" / "one.txt").write_text("Tos seca.")
+    (folder / "done").mkdir()
+    (folder / "done" / "predictions.tsv").touch()
+    return folder
+
+
+PREDICT = ["predict", "ckpt=run", "input=texts", "output=new"]
+TRAIN = ["train", "data.root=corpus", "model=tiny", "hydra.run.dir=new"]
+
+REFUSED: list[tuple[list[str], str]] = [
+    (["train", "entiti=disease"], "did you mean entity?"),
+    ([*TRAIN, "data.root=nowhere"], "nowhere: no such folder"),
+    ([*TRAIN, "data=brat", "data.root=nowhere"], "nowhere: no such file or folder"),
+    ([*TRAIN, "languages=it"], "language 'it' is not among the sets found: es"),
+    ([*TRAIN, "data.validation.evaluate_on=it"], "the corpus has no it"),
+    ([*TRAIN, "data.validation.ids=nowhere"], "nowhere: cannot be read"),
+    ([*TRAIN, "fold=7"], "fold=7 is none of the 5 folds"),
+    ([*TRAIN, "data.batch_size=0"], "data.batch_size=0: give a whole number"),
+    ([*TRAIN, "tagging.scheme=bilou"], "choose from bio, bioes"),
+    ([*TRAIN, "weights=nowhere"], "nowhere does not exist"),
+    ([*TRAIN, "ckpt_path=nowhere"], "nowhere is not there"),
+    ([*TRAIN, "model.encoder=./nowhere"], "there is no such directory"),
+    ([*TRAIN, "hydra.run.dir=run"], "run holds a finished run"),
+    ([*PREDICT, "ckpt=nowhere"], "nowhere does not exist"),
+    ([*PREDICT, "ckpt=[run,run]"], "give one checkpoint"),
+    ([*PREDICT, "input=nowhere"], "nowhere: no such file or folder"),
+    ([*PREDICT, "output=done"], "exists already"),
+    ([*PREDICT, "formats=[xml]"], "formats=xml is unknown"),
+    (["evaluate", "gold=nowhere", "pred=done"], "check gold="),
+    (["corpus", "check", "nowhere"], "nowhere"),
+]
+
+
+@pytest.fixture(scope="module")
+def refusals(place: Path) -> list[Answer]:
+    return answers([command for command, _ in REFUSED], place)
+
+
+@pytest.mark.parametrize("number", range(len(REFUSED)), ids=lambda n: " ".join(REFUSED[n][0][::4]))
+def test_a_mistake_is_told_before_torch_is_there(refusals: list[Answer], number: int) -> None:
+    status, said, loaded = refusals[number]
+    assert (status, loaded) == (2, [])
+    assert REFUSED[number][1] in said
+
+
+def test_help_and_scores_need_nothing_heavy(place: Path) -> None:
+    gold = next(place.rglob("MultiClinNER-es-test-disease/tsv/*.tsv"))
+    commands = [
+        ["--help"],
+        *([*task, "--help"] for task in (["train"], ["predict"], ["evaluate"], ["corpus"])),
+        *(["corpus", tool, "--help"] for tool in ("check", "convert", "download", "stats")),
+        ["report", "--help"],
+        ["evaluate", f"gold={gold}", f"pred={gold}"],
+        ["corpus", "find", "corpus"],
+    ]
+    assert [(status, loaded) for status, _, loaded in answers(commands, place)] == [
+        (0, []) for _ in commands
+    ]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["train", "--help"], ["train", "data.root=nowhere"], [*PREDICT, "ckpt=nowhere"]],
+    ids=" ".join,
+)
+def test_an_answer_takes_no_time(place: Path, command: list[str]) -> None:
+    assert seconds(command, place) < SECONDS
+
+
+def test_a_finished_run_needs_nothing_any_more(place: Path) -> None:
+    check_training(OmegaConf.create({"run_dir": str(place / "run"), "ckpt_path": "auto"}))
+
+
+def test_a_prediction_leaves_decoding_to_the_model() -> None:
+    check_choices(OmegaConf.create({"decoding": {"snapping": None}}))
+    with pytest.raises(ConfigError, match="choose from none, paper, words"):
+        check_choices(OmegaConf.create({"decoding": {"snapping": "word"}}))

@@ -34,7 +34,6 @@ class PredictionWriter(pl.Callback):
     def __init__(self, model: Model, spool: Spool, pace: Pace) -> None:
         self.model, self.spool, self.pace = model, spool, pace
         self._assembler: Assembler | None = None
-        self._numbers: dict[int, int] = {}
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Open this process's part of the output."""
@@ -54,11 +53,9 @@ class PredictionWriter(pl.Callback):
         """Take the emissions of a batch and write the documents that it completes."""
         if self._assembler is None or not isinstance(outputs, Tensor):
             raise RuntimeError("prediction has not started")
-        self._numbers |= {id(one): number for number, one in batch.arrivals.items()}
         emissions = outputs.float().cpu().numpy()
         found = self._assembler.add(batch.placed, batch.arrivals, emissions)
-        for one, predicted in found:
-            number = self._numbers.pop(id(one))
+        for number, one, predicted in found:
             if one.problem is None:
                 self.spool.add(predicted, portion=batch.portion, number=number)
             else:

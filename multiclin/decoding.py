@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -124,6 +125,20 @@ class _Collected:
     missing: int
 
 
+class Completed(NamedTuple):
+    """A document whose last window is in.
+
+    Attributes:
+        number: Its number in the stream.
+        tokenized: The document.
+        predicted: The same with the predicted mentions.
+    """
+
+    number: int
+    tokenized: Tokenized
+    predicted: Document
+
+
 @dataclass(slots=True)
 class Assembler:
     """Collects window emissions and decodes every document that is complete.
@@ -144,8 +159,8 @@ class Assembler:
         placed: Sequence[Placed],
         arrivals: dict[int, Tokenized],
         emissions: Floats,
-    ) -> list[tuple[Tokenized, Document]]:
-        """Take a batch; give the documents that it completes, each with its predicted version.
+    ) -> list[Completed]:
+        """Take a batch; give the documents that it completes.
 
         Args:
             placed: Of each row, its document and window.
@@ -163,14 +178,15 @@ class Assembler:
                 np.zeros(shape[0], dtype=np.float32),
                 max(1, len(self.windowing.cut(shape[0]))),
             )
-        complete = [
-            self._open.pop(place.document)
+        complete = {
+            place.document: self._open.pop(place.document)
             for row, place in enumerate(placed)
             if self._place(place, emissions[row])
-        ]
-        merged = [one.emissions / one.weights[:, None] for one in complete]
-        documents = [one.tokenized for one in complete]
-        return list(zip(documents, self.decoder.decode(documents, merged), strict=True))
+        }
+        merged = [one.emissions / one.weights[:, None] for one in complete.values()]
+        documents = [one.tokenized for one in complete.values()]
+        predicted = self.decoder.decode(documents, merged)
+        return list(map(Completed, complete, documents, predicted))
 
     def _place(self, place: Placed, emissions: Floats) -> bool:
         """Add one window to its document; whether that was the last one."""

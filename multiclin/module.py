@@ -184,7 +184,7 @@ class NerModule(pl.LightningModule):
             )
         self._losses.append((loss, int((tags != IGNORED).sum())))
         found = self._assembler.add(batch.placed, batch.arrivals, emissions.cpu().numpy())
-        self.scored += [self._score(one, predicted) for one, predicted in found]
+        self.scored += [self._score(one, predicted) for _, one, predicted in found]
 
     def _score(self, one: Tokenized, predicted: Document) -> Scored:
         known = one.document.annotated

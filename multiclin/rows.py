@@ -144,7 +144,7 @@ def _varlen(
     from torch.nn.attention.varlen import varlen_attn
 
     near = -1 if reach is None else reach
-    borders, longest = row.borders, max(row.lengths)
+    borders, longest = row.once("borders", lambda: row.borders), max(row.lengths)
     found = varlen_attn(  # without `return_aux` it is one tensor
         query,
         key,

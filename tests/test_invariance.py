@@ -38,7 +38,7 @@ def predicted(model: Model, documents: Iterable[Document], size: int) -> dict[st
     with torch.no_grad():
         for batch in WindowStream(part_of, model.collate, model.windowing, size=size, lookahead=2):
             emissions = model.tagger(batch.ids, batch.mask).numpy()
-            for _, document in assembler.add(batch.placed, batch.arrivals, emissions):
+            for _, _, document in assembler.add(batch.placed, batch.arrivals, emissions):
                 found[document.id] = [replace(span) for span in document.spans]
     return found
 

@@ -84,7 +84,7 @@ def padded(
             ids, mask = batch.ids.to(device()), batch.mask.to(device())
             logits = network(input_ids=ids, attention_mask=mask).logits
         found = assembler.add(batch.placed, batch.arrivals, logits.cpu().numpy())
-        yield from (document for _, document in found)
+        yield from (one.predicted for one in found)
 
 
 def tokenized(model: Model, documents: Sequence[Document]) -> list[Tokenized]:

@@ -48,7 +48,8 @@ def prediction_stages(task: Task) -> Run:
     recognizer, documents = recognizer_of(task), task.documents()
     batches = batches_of(recognizer.model, tokenized(recognizer.model, documents), recognizer.size)
     with counting() as counter:
-        emissions_of(recognizer, batches)
+        for one in batches:
+            recognizer.emissions(one)
     operations = counter.get_total_flops()
 
     def run() -> Figures:
@@ -72,7 +73,7 @@ def by_stage(recognizer: Recognizer, documents: Sequence[Document], laps: Laps) 
     with laps.stage("windows"):
         batches = batches_of(model, subwords, recognizer.size)
     with laps.stage("forward"):
-        emissions = emissions_of(recognizer, batches)
+        emissions = [recognizer.emissions(one) for one in batches]
     merged = _Merged()
     assembler = replace(model.assembler(), decoder=merged)  # type: ignore[arg-type]
     with laps.stage("merge"):
@@ -97,17 +98,6 @@ class _Merged:
     def decode(self, documents: Sequence[Tokenized], emissions: Sequence[Floats]) -> list[Document]:
         self.parts.append((documents, emissions))
         return [one.document for one in documents]
-
-
-def emissions_of(recognizer: Recognizer, batches: Sequence[Batch]) -> list[Floats]:
-    """What the network says of each batch."""
-    with torch.no_grad():
-        return [
-            recognizer.tagger(one.ids.to(recognizer.device), one.mask.to(recognizer.device))
-            .cpu()
-            .numpy()
-            for one in batches
-        ]
 
 
 def merge(assembler: Assembler, batches: Sequence[Batch], emissions: Sequence[Floats]) -> None:

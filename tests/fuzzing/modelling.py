@@ -217,5 +217,5 @@ def _in_batches(one: Tokenized, emissions: Floats, assembler: Assembler, size: i
             row[1 : 1 + end - first] = emissions[first:end]
         done = assembler.add([Placed(0, window) for window in rows], arrivals, batch)
         arrivals = {}
-    ((_, predicted),) = done
-    return predicted
+    (completed,) = done
+    return completed.predicted

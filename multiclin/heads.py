@@ -127,7 +127,7 @@ class Tagger(nn.Module):
     def cast(self, dtype: torch.dtype) -> Tagger:
         """Its weights in another precision, and it itself, for prediction.
 
-        Buffers stay: angles of positions in bf16 would be wrong by a radian at token 500.
+        Buffers stay: angles of positions in bf16 would be wrong by up to half a radian.
         """
         for weights in self.parameters():
             weights.data = weights.data.to(dtype)

@@ -55,6 +55,7 @@ def check_training(config: DictConfig) -> None:
     if config.ckpt_path == "auto" and (folder / "model").exists():
         return  # Finished: nothing will be opened.
     check_choices(config)
+    check_precision(config.trainer.precision)
     Step.of(config)
     if config.ckpt_path is None:
         if not (folder / IN_USE).exists():  # By whom is told where it is claimed.
@@ -80,6 +81,15 @@ def check_training(config: DictConfig) -> None:
         corpus = corpus.with_every_label()
     if corpus.sets:
         evaluation_languages(splitting.evaluate_on, corpus.spoken)
+
+
+def check_precision(precision: object) -> None:
+    """Raise `ConfigError` where weights would be trained in half precision."""
+    if precision in {"bf16-true", "16-true"}:
+        raise ConfigError(
+            f"trainer.precision={precision} would round the weights after each step, and small "
+            f"steps away; say {str(precision).replace('true', 'mixed')}, or auto"
+        )
 
 
 def check_prediction(config: DictConfig) -> None:

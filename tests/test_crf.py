@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from multiclin.crf import Chain, log_partition
+from multiclin.crf import FORBIDDEN, Chain, log_partition
 from multiclin.heads import make_head
 from multiclin.tagging import best_paths, scheme
 from multiclin.windows import IGNORED
@@ -109,7 +109,7 @@ def test_a_long_window_in_bf16_is_as_exact_as_in_double_precision() -> None:
     made = chain("bio")
     emissions = 20 * torch.randn(2, 512, 3)
     there = torch.ones(2, 512, dtype=torch.bool)
-    between = made.scores.detach().masked_fill(made.forbidden, -1e6)
+    between = made.scores.detach().masked_fill(made.forbidden, FORBIDDEN)
     exact = log_partition(emissions.double(), between.double(), there)
     torch.testing.assert_close(
         log_partition(emissions, between, there).double(), exact, rtol=1e-5, atol=1e-2

@@ -206,5 +206,7 @@ def test_a_drive_without_locks_will_do(
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     monkeypatch.setattr(fcntl, "lockf", refuse)
+    entered = []
     with take(tmp_path / "run"):
-        pass
+        entered.append("run")
+    assert entered == ["run"]

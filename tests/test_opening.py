@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
+from omegaconf.errors import ConfigAttributeError
 
 from multiclin.corpus.sample import generate
 from multiclin.errors import ConfigError
@@ -88,6 +89,7 @@ REFUSED: list[tuple[list[str], str]] = [
     ([*TRAIN, "data.validation.ids=nowhere"], "nowhere: cannot be read"),
     ([*TRAIN, "fold=7"], "fold=7 is none of the 5 folds"),
     ([*TRAIN, "data.batch_size=0"], "data.batch_size=0: give a whole number"),
+    ([*TRAIN, "trainer.precision=bf16-true"], "say bf16-mixed"),
     ([*TRAIN, "tagging.scheme=bilou"], "choose from bio, bioes"),
     ([*TRAIN, "weights=nowhere"], "nowhere does not exist"),
     ([*TRAIN, "ckpt_path=nowhere"], "nowhere is not there"),
@@ -140,7 +142,11 @@ def test_an_answer_takes_no_time(place: Path, command: list[str]) -> None:
 
 
 def test_a_finished_run_needs_nothing_any_more(place: Path) -> None:
-    check_training(OmegaConf.create({"run_dir": str(place / "run"), "ckpt_path": "auto"}))
+    finished = {"run_dir": str(place / "run"), "ckpt_path": "auto"}  # no corpus, no model
+    assert (place / "run" / "model").is_dir()
+    check_training(OmegaConf.create(finished))
+    with pytest.raises(ConfigAttributeError):
+        check_training(OmegaConf.create({**finished, "run_dir": str(place / "new")}))
 
 
 def test_a_prediction_leaves_decoding_to_the_model() -> None:

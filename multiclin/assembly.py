@@ -14,6 +14,7 @@ from multiclin.datamodule import Loading, NerDataModule, vocabulary
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.module import NerModule
 from multiclin.opening import splitting_of
+from multiclin.schema import TUNED, bias_of
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
 
@@ -40,8 +41,9 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
 
 def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: Path) -> Model:
     """A model to train: from an encoder, from scratch, or from the weights of an older one."""
+    labels = tuple(corpus.labels.values())
     recipe = Recipe(
-        tuple(corpus.labels.values()),
+        labels,
         config.tagging.scheme,
         config.head.name,
         config.window.size,
@@ -51,6 +53,8 @@ def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: 
         config.decoding.snapping,
         config.decoding.inner,
         config.decoding.min_score,
+        config.tagging.layers,
+        () if config.decoding.bias == TUNED else bias_of(config.decoding.bias, labels),
     )
     fields = OmegaConf.to_container(config.model.config, resolve=True)
     if config.weights is not None:

@@ -48,7 +48,7 @@ class Recipe:
     """The facts that decide how text becomes windows and emissions become mentions.
 
     Attributes:
-        labels: Labels, one head each.
+        labels: Labels, one head each, or `layers` of them.
         scheme: Name of the tagging scheme.
         head: Name of the head.
         window: Longest window in subwords, special tokens included.
@@ -58,6 +58,9 @@ class Recipe:
         snapping: Name of the snapping rule.
         inner: Characters that hold a word together beyond the rule of `words`.
         min_score: Mentions of a lower score are left out.
+        layers: Heads of each label, for mentions inside others.
+        bias: Of each label what a mention scores beside its tags, as a natural logarithm; above 0
+            more are found. Empty: none.
     """
 
     labels: tuple[str, ...]
@@ -70,6 +73,8 @@ class Recipe:
     snapping: str = "words"
     inner: str = ""
     min_score: float = 0.0
+    layers: int = 1
+    bias: tuple[float, ...] = ()
 
     def __post_init__(self) -> None:
         known: dict[str, tuple[str, Collection[str]]] = {
@@ -81,23 +86,29 @@ class Recipe:
         for key, (value, names) in known.items():
             if value not in names:
                 raise ConfigError(f"{key}={value} is unknown; choose from {', '.join(names)}")
+        if self.layers < 1:
+            raise ConfigError(f"tagging.layers={self.layers}: a label has one layer or more")
 
     @property
     def tags(self) -> list[str]:
-        """Names of the classifier's outputs: the tags of each label in turn.
+        """Names of the classifier's outputs: the tags of each head in turn.
 
-        One label gives the usual `O, B-X, I-X`; with several, each label has its own `O`.
+        One label gives the usual `O, B-X, I-X`; with several, each label has its own `O`. Tags of
+        further layers end in the layer's number: `O-X-2, B-X-2, I-X-2`.
         """
-        names = [scheme(self.scheme).names(label) for label in self.labels]
-        if len(names) == 1:
-            return names[0]
-        labelled = zip(self.labels, names, strict=True)
-        return [t if "-" in t else f"{t}-{label}" for label, tags in labelled for t in tags]
+        if len(self.tagging.heads) == 1:
+            return scheme(self.scheme).names(self.labels[0])
+        return [
+            f"{tag}-{label}{f'-{layer}' if layer > 1 else ''}"
+            for label in self.labels
+            for layer in range(1, self.layers + 1)
+            for tag in scheme(self.scheme).tags
+        ]
 
     @property
     def tagging(self) -> Tagging:
         """How mentions become tags."""
-        return Tagging(self.labels, scheme(self.scheme), self.overlaps)
+        return Tagging(self.labels, scheme(self.scheme), self.overlaps, self.layers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,11 +139,13 @@ class Model:
 
     def decoder(self) -> Decoder:
         """What makes mentions of emissions."""
-        recipe = self.recipe
+        recipe, tagging = self.recipe, self.recipe.tagging
+        bias = dict(zip(recipe.labels, recipe.bias, strict=True)) if recipe.bias else {}
+        heads = zip(tagging.heads, self.tagger.transitions(), strict=True)
         return Decoder(
-            recipe.labels,
-            scheme(recipe.scheme),
-            tuple(self.tagger.transitions()),
+            tagging.heads,
+            tagging.scheme,
+            tuple(one.favouring(bias.get(label, 0.0), tagging.scheme) for label, one in heads),
             recipe.whole_words,
             recipe.snapping,
             recipe.inner,
@@ -147,7 +160,10 @@ class Model:
         """Everything but the weights, as primitives: what a checkpoint carries."""
         config = json.loads(self.tagger.encoder.config.to_json_string(use_diff=False))
         config.pop("_name_or_path", None)  # a folder of the machine that trained
-        recipe = {**asdict(self.recipe), "labels": list(self.recipe.labels)}
+        recipe = {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in asdict(self.recipe).items()
+        }
         return {
             "format": FORMAT,
             "recipe": recipe,
@@ -192,7 +208,8 @@ def new_model(
 
 def _tagger(recipe: Recipe, network: PreTrainedModel) -> Tagger:
     flat.prepare(network)
-    return Tagger(network, [make_head(recipe.head, scheme(recipe.scheme)) for _ in recipe.labels])
+    heads = [make_head(recipe.head, scheme(recipe.scheme)) for _ in recipe.tagging.heads]
+    return Tagger(network, heads)
 
 
 def save_bundle(model: Model, folder: Path, card: str) -> None:
@@ -301,8 +318,11 @@ def _from_facts(
             f"ckpt={path} has format {facts.get('format')}, this version reads {FORMAT}; "
             "use the version of multiclin that wrote it"
         )
-    said = dict(facts["recipe"])
-    recipe = Recipe(**{**said, "labels": tuple(said["labels"])})
+    said: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value
+        for key, value in facts["recipe"].items()
+    }
+    recipe = Recipe(**said)
     _check_size(facts["config"], weights)
     network = build_encoder(facts["config"], random=False)
     return Model(recipe, subwords, _tagger(recipe, network), dict(facts["about"]))

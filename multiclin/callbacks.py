@@ -55,7 +55,7 @@ class PredictionWriter(pl.Callback):
             raise RuntimeError("prediction has not started")
         emissions = outputs.float().cpu().numpy()
         found = self._assembler.add(batch.placed, batch.arrivals, emissions)
-        for number, one, predicted in found:
+        for number, one, predicted, _ in found:
             if one.problem is None:
                 self.spool.add(predicted, portion=batch.portion, number=number)
             else:

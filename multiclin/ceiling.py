@@ -1,9 +1,10 @@
 """The best score that can still be reached: what scheme, tokenizer and word rules cannot represent.
 
 Every gold document is sent through the real decoder with perfect emissions. What does not come
-back is lost to one reason, in this order: `overlap` (flat tags hold one of several overlapping
-mentions), `duplicate` (the scorer counts a repeated gold row as a miss), `tokenizer` (an edge falls
-inside a token, or two mentions share one), `words` (whole-word decoding or snapping moves an edge).
+back is lost to one reason, in this order: `overlap` (a layer of tags holds one of several
+overlapping mentions), `duplicate` (the scorer counts a repeated gold row as a miss), `tokenizer`
+(an edge falls inside a token, or two mentions share one), `words` (whole-word decoding or snapping
+moves an edge).
 Windows lose nothing, since emissions are merged before decoding; mentions that no window holds
 whole are counted all the same, for the model never sees them in one piece. (FACTS 2, 4; DESIGN 3.)
 """
@@ -21,7 +22,7 @@ import numpy as np
 from multiclin.decoding import Decoder
 from multiclin.document import Span
 from multiclin.scoring.counts import Counts, strict_counts
-from multiclin.tagging import Floats, Tagging, flatten, token_ranges
+from multiclin.tagging import Floats, Tagging, token_ranges
 from multiclin.windows import Tokenized, Windowing, split_mentions
 
 REASONS = ("overlap", "duplicate", "tokenizer", "words")
@@ -119,7 +120,7 @@ def _ceiling(
     lost: Counter[str] = Counter()
     for label in labels:
         mine = [span for span in gold if span.label == label]
-        lost += _reasons(mine, set(raw), set(snapped), tagging.overlaps)
+        lost += _reasons(mine, set(raw), set(snapped), tagging)
     split = split_mentions(
         windowing.cut(len(tokenized)), token_ranges(tokenized.starts, tokenized.ends, gold)
     )
@@ -141,7 +142,7 @@ def corpus_ceiling(
 
 
 def _perfect_emissions(tokenized: Tokenized, tagging: Tagging) -> Floats:
-    """Emissions of a model that knows the tags, shape (tokens, tags of all labels)."""
+    """Emissions of a model that knows the tags, shape (tokens, tags of all heads)."""
     tags = tokenized.tags
     if tags is None:
         raise ValueError("the ceiling needs tagged documents")
@@ -153,10 +154,12 @@ def _perfect_emissions(tokenized: Tokenized, tagging: Tagging) -> Floats:
     return np.concatenate(parts, axis=1)
 
 
-def _reasons(gold: list[Span], raw: set[Span], snapped: set[Span], overlaps: str) -> Counter[str]:
+def _reasons(
+    gold: list[Span], raw: set[Span], snapped: set[Span], tagging: Tagging
+) -> Counter[str]:
     """One reason for each gold mention of a label that does not come back."""
     distinct = sorted(set(gold))
-    dropped = set(flatten(distinct, overlaps).dropped)
+    dropped = set(tagging.layered(distinct)[1])
     lost: Counter[str] = Counter(duplicate=len(gold) - len(distinct))
     for span in distinct:
         if span in snapped:

@@ -205,6 +205,24 @@ def _ray_predict(options: argparse.Namespace) -> None:
     print(f"{predict(job):,} documents: {job.output}")
 
 
+def _tune(options: argparse.Namespace) -> None:
+    from multiclin.tune import tune_model
+
+    print(tune_model(options.model, options.gold, options.output, options.beta))
+    print(f"the model with these biases: {options.output}")
+
+
+def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    tune = commands.add_parser("tune", help="trade precision for recall: biases for a model")
+    tune.add_argument("model", type=Path, metavar="MODEL", help="a run, a bundle or a checkpoint")
+    says = "documents with mentions, JSONL or brat; default: the validation of the run"
+    tune.add_argument("--gold", type=Path, metavar="PATH", help=says)
+    says = "what is best is the F-measure where recall counts B times as much (default: 1)"
+    tune.add_argument("--beta", type=float, default=1.0, metavar="B", help=says)
+    tune.add_argument("--output", type=Path, required=True, metavar="DIR", help="the new bundle")
+    tune.set_defaults(run=_tune)
+
+
 def _add_ray_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ray = commands.add_parser("ray-predict", help="find mentions on a Ray cluster, Parquet out")
     ray.add_argument("ckpt", type=Path, metavar="MODEL", help="as in predict ckpt=")
@@ -230,6 +248,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("train", help="train a model: train entity=disease data.root=DIR")
     commands.add_parser("predict", help="find mentions: predict ckpt=PATH input=DIR output=DIR")
     commands.add_parser("evaluate", help="the official score: evaluate gold=PATH pred=PATH")
+    _add_tune(commands)
     _add_ray_predict(commands)
     add_commands(commands)
     add_bench(commands)

@@ -149,7 +149,7 @@ class NerDataModule(pl.LightningDataModule):
             "discontinuous": self.corpus.discontinuous,
             "tokenizer": self.model.subwords.files["tokenizer.json"],
             "scheme": tagging.scheme.name,
-            "heads": tagging.labels,
+            "heads": tagging.heads,
             "overlaps": tagging.overlaps,
         }
         return self.cache / store_name(parts)

@@ -31,16 +31,16 @@ class Decoder:
     """Turns a document's emissions into its mentions.
 
     Attributes:
-        labels: Labels in the order of the emissions.
+        heads: The label of each head in the order of the emissions; one may have several layers.
         scheme: The tagging scheme.
-        transitions: Per label what a path pays.
+        transitions: Per head what a path pays.
         whole_words: Whether all subwords of a word share their mention.
         snapping: Name of the snapping rule (`words.SNAPPINGS`).
         inner: Characters that hold a word together beyond the rule of `words`.
         min_score: Mentions of a lower score are left out; 0 keeps all.
     """
 
-    labels: tuple[str, ...]
+    heads: tuple[str, ...]
     scheme: Scheme
     transitions: tuple[Transitions, ...]
     whole_words: bool = True
@@ -53,12 +53,12 @@ class Decoder:
 
         Args:
             documents: The documents.
-            emissions: Of each, shape (tokens, tags of all labels).
+            emissions: Of each, shape (tokens, tags of all heads).
         """
         visible = [np.flatnonzero(one.starts < one.ends) for one in documents]
         joined = [self._joined(one, rows) for one, rows in zip(documents, visible, strict=True)]
         spans: list[list[Span]] = [[] for _ in documents]
-        for number, label in enumerate(self.labels):
+        for number, label in enumerate(self.heads):
             part = slice(number * len(self.scheme), (number + 1) * len(self.scheme))
             scores = [e[rows, part] for e, rows in zip(emissions, visible, strict=True)]
             paths = best_paths(scores, joined, self.transitions[number])
@@ -132,11 +132,13 @@ class Completed(NamedTuple):
         number: Its number in the stream.
         tokenized: The document.
         predicted: The same with the predicted mentions.
+        emissions: What they were decoded from, shape (tokens, tags of all heads).
     """
 
     number: int
     tokenized: Tokenized
     predicted: Document
+    emissions: Floats
 
 
 @dataclass(slots=True)
@@ -186,7 +188,7 @@ class Assembler:
         merged = [one.emissions / one.weights[:, None] for one in complete.values()]
         documents = [one.tokenized for one in complete.values()]
         predicted = self.decoder.decode(documents, merged)
-        return list(map(Completed, complete, documents, predicted))
+        return list(map(Completed, complete, documents, predicted, merged))
 
     def _place(self, place: Placed, emissions: Floats) -> bool:
         """Add one window to its document; whether that was the last one."""

@@ -23,8 +23,8 @@ _NOTED = {"architectures", "dtype", "transformers_version"}
 
 def fingerprint(model: Model, texts: Texts, precision: str) -> dict[str, object]:
     """The settings of a prediction as plain values, by names that a user knows."""
-    decoding = ("whole_words", "snapping", "inner", "min_score")
-    recipe = asdict(model.recipe)
+    decoding = ("whole_words", "snapping", "inner", "min_score", "bias")
+    recipe = asdict(model.recipe) | {"bias": list(model.recipe.bias)}
     return {
         "ckpt": digest(model),
         **{f"decoding.{name}": recipe[name] for name in decoding},

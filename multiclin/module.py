@@ -29,6 +29,7 @@ from multiclin.errors import DivergedError
 from multiclin.optimization import parameter_groups
 from multiclin.scoring.official import Score, score_mentions
 from multiclin.scoring.seqeval import seqeval_f1
+from multiclin.tuning import Emitted
 from multiclin.windows import IGNORED, Tokenized
 
 _Item = TypeVar("_Item")
@@ -41,7 +42,7 @@ class Scored(NamedTuple):
         gold: The document with its gold mentions.
         predicted: The same with the predicted ones, of the labels that it is annotated for.
         score: Strict and overlap counts.
-        gold_tags: Tag names of its tokens, one sequence per annotated label.
+        gold_tags: Tag names of its tokens, one sequence per layer of each annotated label.
         predicted_tags: The same of the predicted mentions.
     """
 
@@ -63,6 +64,10 @@ class Scored(NamedTuple):
 class NerModule(pl.LightningModule):
     """A model in training.
 
+    Attributes:
+        scored: The documents of the last validation or test.
+        emitted: What they were decoded from; None where nobody has asked for it with a list.
+
     Args:
         model: The network and its facts.
         optimizer: Called with the parameter groups. Only training needs it and the next one.
@@ -83,6 +88,7 @@ class NerModule(pl.LightningModule):
         self._optimizer, self._schedule, self._weight_decay = optimizer, schedule, weight_decay
         self._assembler: Assembler | None = None
         self.scored: list[Scored] = []
+        self.emitted: list[Emitted] | None = None
         self._losses: list[tuple[float, int]] = []  # mean of a batch, labelled tokens in it
 
     def forward(self, batch: Batch) -> Tensor:
@@ -184,7 +190,9 @@ class NerModule(pl.LightningModule):
             )
         self._losses.append((loss, int((tags != IGNORED).sum())))
         found = self._assembler.add(batch.placed, batch.arrivals, emissions.cpu().numpy())
-        self.scored += [self._score(one, predicted) for _, one, predicted in found]
+        self.scored += [self._score(one.tokenized, one.predicted) for one in found]
+        if self.emitted is not None:
+            self.emitted += [Emitted(one.tokenized, one.emissions) for one in found]
 
     def _score(self, one: Tokenized, predicted: Document) -> Scored:
         known = one.document.annotated
@@ -198,14 +206,17 @@ class NerModule(pl.LightningModule):
             if label not in known or one.tags is None:
                 continue
             names = tagging.scheme.names(label)
-            gold_tags.append([names[tag] for tag in one.tags[row][visible]])
-            found = tagging.tags(starts, ends, spans, label)
-            predicted_tags.append([names[tag] for tag in found])
+            gold_layers = one.tags[row * tagging.layers : (row + 1) * tagging.layers, visible]
+            gold_tags += [[names[tag] for tag in layer] for layer in gold_layers]
+            layers = tagging.tags(starts, ends, spans, label)
+            predicted_tags += [[names[tag] for tag in layer] for layer in layers]
         score = score_mentions(gold, spans)
         return Scored(one.document, predicted.with_spans(spans), score, gold_tags, predicted_tags)
 
     def _log_scores(self, split: str) -> None:
         self.scored = sorted(self._gather(self.scored), key=lambda one: one.gold.id)
+        if self.emitted is not None:
+            self.emitted = self._gather(self.emitted)
         if not self.scored:
             return
         total = Score.total(one.score for one in self.scored)

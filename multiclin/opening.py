@@ -24,7 +24,7 @@ from multiclin.errors import ConfigError
 from multiclin.files import IN_USE, read_text
 from multiclin.output import Output
 from multiclin.repeating import check_folder_stays
-from multiclin.schema import labels_by_entity
+from multiclin.schema import TUNED, bias_of, labels_by_entity
 from multiclin.shards import Shard
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
@@ -56,6 +56,7 @@ def check_training(config: DictConfig) -> None:
         return  # Finished: nothing will be opened.
     check_choices(config)
     check_precision(config.trainer.precision)
+    check_bias(config)
     Step.of(config)
     if config.ckpt_path is None:
         if not (folder / IN_USE).exists():  # By whom is told where it is claimed.
@@ -90,6 +91,13 @@ def check_precision(precision: object) -> None:
             f"trainer.precision={precision} would round the weights after each step, and small "
             f"steps away; say {str(precision).replace('true', 'mixed')}, or auto"
         )
+
+
+def check_bias(config: DictConfig) -> None:
+    """Raise `ConfigError` where a bias of mentions cannot be one."""
+    labels = tuple(labels_by_entity(config.entity.labels).values())
+    if labels and config.decoding.bias != TUNED:  # Else the corpus says which there are.
+        bias_of(config.decoding.bias, labels)
 
 
 def check_prediction(config: DictConfig) -> None:

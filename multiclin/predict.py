@@ -41,6 +41,7 @@ from multiclin.processes import (
     quiet_other_processes,
 )
 from multiclin.running import make_trainer
+from multiclin.schema import bias_of
 from multiclin.shards import Shard
 from multiclin.spool import Spool
 from multiclin.stopping import Stop, serve_on
@@ -151,6 +152,8 @@ def load(config: DictConfig) -> Model:
     """The model, with the decoding settings that the command line changes."""
     model = load_model(model_of(config))
     changes = {key: value for key, value in config.decoding.items() if value is not None}
+    if "bias" in changes:
+        changes["bias"] = bias_of(changes["bias"], model.recipe.labels)
     return replace(model, recipe=replace(model.recipe, **changes))
 
 

@@ -16,6 +16,7 @@ import torch
 from multiclin.allocator import keep_memory
 from multiclin.batch import Batch, WindowStream
 from multiclin.bundle import Model
+from multiclin.decoding import Completed
 from multiclin.document import Document
 from multiclin.tagging import Floats
 from multiclin.windows import Tokenized
@@ -57,6 +58,10 @@ class Recognizer:
         Args:
             documents: Any number; read as they are needed.
         """
+        return (one.predicted for one in self.completed(documents))
+
+    def completed(self, documents: Iterable[Document]) -> Iterator[Completed]:
+        """The same with the emissions that the mentions were decoded from."""
         stream = WindowStream(
             lambda *_: self._tokenized(documents),
             self.model.collate,
@@ -64,11 +69,11 @@ class Recognizer:
             size=self.size,
         )
         assembler = self.model.assembler()
-        ready: dict[int, Document] = {}
+        ready: dict[int, Completed] = {}
         following = 0
         for batch in stream:
             found = assembler.add(batch.placed, batch.arrivals, self.emissions(batch))
-            ready |= {number: predicted for number, _, predicted in found}
+            ready |= {one.number: one for one in found}
             while following in ready:
                 yield ready.pop(following)
                 following += 1

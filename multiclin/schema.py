@@ -8,6 +8,8 @@ themselves stand in `conf/` alone; a field here has a type, never a default. (DE
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +100,7 @@ class Tags:
 
     scheme: str = MISSING
     overlaps: str = MISSING
+    layers: int = MISSING
 
 
 @dataclass
@@ -108,6 +111,7 @@ class Decoding:
     snapping: str | None = MISSING
     inner: str | None = MISSING
     min_score: float | None = MISSING
+    bias: Any = MISSING
 
 
 @dataclass
@@ -233,3 +237,32 @@ def labels_by_entity(labels: object) -> dict[str, str]:
             f"entity.labels={plain}: give a list of labels, such as [FARMACO,SINTOMA]"
         )
     return {str(entity): label for entity, label in plain.items()}
+
+
+TUNED = "tuned"
+"""The value of `decoding.bias` that has it chosen on validation."""
+
+
+def bias_of(value: object, labels: Sequence[str]) -> tuple[float, ...]:
+    """The value of `decoding.bias` as a number per label; empty where all are 0.
+
+    Args:
+        value: A number for all labels, or a mapping of label to number; others have 0.
+        labels: The labels.
+
+    Raises:
+        ConfigError: It is neither, or of a label that is not there.
+    """
+    plain = OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+    by_label: dict[str, Any] = plain if isinstance(plain, dict) else dict.fromkeys(labels, plain)
+    if strangers := sorted(set(map(str, by_label)) - set(labels)):
+        raise ConfigError(
+            f"decoding.bias is given for {', '.join(strangers)}; the labels are {', '.join(labels)}"
+        )
+    if not all(isinstance(one, int | float) and math.isfinite(one) for one in by_label.values()):
+        raise ConfigError(
+            f"decoding.bias={plain}: give a number, such as 0.5 for more mentions, or one for each "
+            "label, such as {DISEASE:0.5}"
+        )
+    found = tuple(float(by_label.get(label, 0.0)) for label in labels)
+    return found if any(found) else ()

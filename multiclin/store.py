@@ -30,14 +30,14 @@ from multiclin.files import atomic_folder
 from multiclin.tagging import Tagging
 from multiclin.windows import IGNORED, Tokenized, Window
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever the layout or the meaning of a stored number changes."""
 
 ARRAYS: dict[str, np.dtype[Any]] = {
     "ids": np.dtype(np.int32),
     "starts": np.dtype(np.int32),
     "ends": np.dtype(np.int32),
-    "tags": np.dtype(np.int8),  # (tokens, labels)
+    "tags": np.dtype(np.int8),  # (tokens, heads)
     "text": np.dtype(np.uint8),  # UTF-8
     "spans": np.dtype(np.int32),  # (spans, 3): start, end, number of the label
     "index": np.dtype(np.int64),  # (documents + 1, 3): first token, text byte, span
@@ -69,15 +69,15 @@ def store_name(parts: Mapping[str, object]) -> str:
 
 
 def tag_document(tokenized: Tokenized, tagging: Tagging) -> npt.NDArray[np.int8]:
-    """Tag numbers per label, shape (labels, tokens); `IGNORED` on white space and without gold."""
+    """Tag numbers per head, shape (heads, tokens); `IGNORED` on white space and without gold."""
     document = tokenized.document
     visible = np.flatnonzero(tokenized.starts < tokenized.ends)
     starts, ends = tokenized.starts[visible], tokenized.ends[visible]
-    tags = np.full((len(tagging.labels), len(tokenized)), IGNORED, dtype=np.int8)
+    tags = np.full((len(tagging.labels), tagging.layers, len(tokenized)), IGNORED, dtype=np.int8)
     for row, label in enumerate(tagging.labels):
         if label in document.annotated:
-            tags[row, visible] = tagging.tags(starts, ends, document.spans, label)
-    return tags
+            tags[row][:, visible] = tagging.tags(starts, ends, document.spans, label)
+    return tags.reshape(len(tagging.heads), len(tokenized))
 
 
 class Store:
@@ -112,7 +112,7 @@ class Store:
         return np.diff(self._array("index")[:, 0])
 
     def tokens(self, document: int, window: Window) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-        """Ids, shape (length,), and tags, shape (labels, length), of one window."""
+        """Ids, shape (length,), and tags, shape (heads, length), of one window."""
         at = self._array("index")[document, 0]
         part = slice(at + window.first, at + window.end)
         return self._array("ids")[part], self._array("tags")[part].T
@@ -146,7 +146,7 @@ class Store:
     def _array(self, name: str) -> npt.NDArray[Any]:
         if name not in self._arrays:
             path, kind = self.folder / f"{name}.bin", ARRAYS[name]
-            width = {"tags": len(self.labels), "spans": 3, "index": 3}.get(name)
+            width = {"tags": self.about["heads"], "spans": 3, "index": 3}.get(name)
             flat: npt.NDArray[Any] = np.empty(0, kind)
             if path.stat().st_size:
                 flat = np.memmap(path, dtype=kind, mode="r")
@@ -199,7 +199,8 @@ class _Writer:
             for file in files.values():
                 file.close()
         labels, scheme = list(self.tagging.labels), self.tagging.scheme.name
-        about = {"labels": labels, "scheme": scheme, **self.counts}
+        heads = len(self.tagging.heads)
+        about = {"labels": labels, "heads": heads, "scheme": scheme, **self.counts}
         (self.folder / "about.json").write_text(json.dumps(about), "utf-8")
 
     def _append(self, one: Tokenized, files: Mapping[str, IO[bytes]]) -> None:

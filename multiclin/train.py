@@ -58,9 +58,11 @@ from multiclin.running import (
     own_device,
 )
 from multiclin.saving import Saving
+from multiclin.schema import TUNED
 from multiclin.steps import Step, shrink
 from multiclin.stopping import Stop
 from multiclin.tracking import make_loggers
+from multiclin.tuning import tune, tuned, tuning_table
 
 if TYPE_CHECKING:
     from multiclin.hpo.pruning import Pruning
@@ -208,6 +210,8 @@ def finish(
         for language, ceiling in languages.items()
         for name, value in ceiling.figures().items()
     }
+    if config.decoding.bias == TUNED and data.split["validation"]:
+        tune_bias(trainer, module, data)
     scored: dict[str, list[Scored]] = {}
     runs = {"validation": trainer.validate, "test": trainer.test}
     if config.hpo is not None:
@@ -245,6 +249,16 @@ def finish(
         log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", shown)
     monitor = getattr(trainer.checkpoint_callback, "monitor", None)
     return metrics.get(monitor) if monitor else None
+
+
+def tune_bias(trainer: pl.Trainer, module: NerModule, data: NerDataModule) -> None:
+    """Give the model the bias of each label that scores best on the validation documents."""
+    module.emitted = []
+    trainer.validate(module, dataloaders=data.documents_loader("validation"), verbose=False)
+    biases = tune(module.model, module.emitted)
+    module.emitted = None
+    module.model = tuned(module.model, biases)
+    log.info("biases, tuned on validation, whose scores they flatter\n%s", tuning_table(biases))
 
 
 def keep(folder: Path, data: NerDataModule, scored: Mapping[str, Sequence[Scored]]) -> None:

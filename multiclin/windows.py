@@ -32,8 +32,8 @@ class Tokenized:
         ids: Vocabulary ids without special tokens, shape (tokens,).
         starts: First character of each token, white space trimmed, ascending, shape (tokens,).
         ends: One past the last character. `starts == ends` where a token is white space only.
-        tags: Tag numbers per label, shape (labels, tokens), `IGNORED` where there is no label;
-            None where the document was not tagged.
+        tags: Tag numbers per head, shape (heads, tokens), `IGNORED` where there is no label; None
+            where the document was not tagged.
         problem: Why the document's file could not be read; the text is empty then.
     """
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import pickle
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +164,22 @@ def test_outputs_are_the_tags_of_each_label(
     labels: tuple[str, ...], scheme: str, tags: list[str]
 ) -> None:
     assert Recipe(labels, scheme).tags == tags
+
+
+def test_layers_of_a_label_have_outputs_of_their_own() -> None:
+    names = ["O-X", "B-X", "I-X", "O-X-2", "B-X-2", "I-X-2"]
+    assert Recipe(("X",), layers=2).tags == names
+    with pytest.raises(ConfigError, match=r"tagging\.layers=0"):
+        Recipe(("X",), layers=0)
+
+
+def test_a_bias_is_kept_and_decoded_with(model: Model, tmp_path: Path) -> None:
+    biased = replace(model, recipe=replace(model.recipe, bias=(-1.5,)))
+    save_bundle(biased, tmp_path / "model", "")
+    again = load_model(tmp_path / "model")
+    assert again.recipe == biased.recipe
+    (transitions,) = again.decoder().transitions
+    assert transitions.start.tolist() == [0.0, -1.5, -math.inf]
 
 
 @pytest.mark.parametrize("label", ["Enf. rara", "type", "O", "enfermedad crónica"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 from multiclin.ceiling import Ceiling, corpus_ceiling, document_ceilings
 from multiclin.document import Document, Span
 from multiclin.scoring.counts import Counts
+from multiclin.store import tag_document
 from multiclin.tagging import Tagging
 from multiclin.windows import Tokenized, Windowing
 from tests.toy_models import BIO, characters, decoder, marked, tokenized
@@ -33,6 +36,14 @@ def test_an_overlapped_mention_is_lost_to_the_scheme() -> None:
     one = ceiling(tokenized(marked("[grave [asma]]"), "grave| asma"))
     assert one.lost == {"overlap": 1}
     assert one.snapped == Counts(tp=1, fn=1)
+
+
+def test_a_second_layer_holds_what_the_first_cannot() -> None:
+    layered = Tagging(("X",), BIO, layers=2)
+    one = characters(marked("[grave [asma]]"))
+    one = replace(one, tags=tag_document(one, layered))
+    (found,) = document_ceilings([one], layered, decoder(layered.heads), Windowing())
+    assert found == Ceiling(gold=2, raw=Counts(tp=2), snapped=Counts(tp=2))
 
 
 def test_a_repeated_mention_is_lost_to_the_scorer() -> None:

@@ -93,8 +93,9 @@ def test_windows_are_weighted_to_their_centres() -> None:
     emissions = np.array([[[JUNK] * 3, *rows, [JUNK] * 3] for rows in (first, second)], np.float32)
     assembler = Assembler(decoder(), Windowing(6, 2, 2), PREFIX)
     rows = [Placed(0, Window(0, 4)), Placed(0, Window(2, 6))]
-    ((number, same, found),) = assembler.add(rows, {0: one}, emissions)
+    ((number, same, found, merged),) = assembler.add(rows, {0: one}, emissions)
     assert (number, same) == (0, one)
+    assert merged[2].tolist() == [1, 2, -90]
     # Token 2: O (2*0 + 1*3)/3 = 1, B (2*3 + 1*0)/3 = 2. Token 3: O 2, B 1.
     assert found.spans == (Span(2, 3, "X"),)
     assert found.spans[0].score == pytest.approx(np.e / (1 + np.e), abs=1e-4)
@@ -110,7 +111,7 @@ def test_a_document_comes_out_with_its_last_window() -> None:
     emissions = [perfect(one) for one in texts]
     assert assembler.add([second], {0: texts[0]}, batch([second], emissions)) == []
     out = assembler.add([only, first], {1: texts[1]}, batch([only, first], emissions))
-    assert [(number, one.document.id, predicted.spans) for number, one, predicted in out] == [
+    assert [(one.number, one.tokenized.document.id, one.predicted.spans) for one in out] == [
         (1, "e", (Span(0, 2, "X"),)),
         (0, "d", ()),
     ]

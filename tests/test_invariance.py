@@ -38,8 +38,8 @@ def predicted(model: Model, documents: Iterable[Document], size: int) -> dict[st
     with torch.no_grad():
         for batch in WindowStream(part_of, model.collate, model.windowing, size=size, lookahead=2):
             emissions = model.tagger(batch.ids, batch.mask).numpy()
-            for _, _, document in assembler.add(batch.placed, batch.arrivals, emissions):
-                found[document.id] = [replace(span) for span in document.spans]
+            for one in assembler.add(batch.placed, batch.arrivals, emissions):
+                found[one.predicted.id] = [replace(span) for span in one.predicted.spans]
     return found
 
 

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import time
-from itertools import combinations, pairwise, product
+from collections import Counter
+from itertools import chain, combinations, pairwise, product
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from multiclin.document import Span
 from multiclin.errors import ConfigError
 from multiclin.tagging import (
+    FLATTENING,
     SCHEMES,
     Bools,
     Floats,
@@ -343,7 +345,8 @@ def tags(mentions: list[Span], label: str = "X", overlaps: str = "longest") -> s
     """Tags of five tokens of two characters, with a space between: 0-2 3-5 6-8 9-11 12-14."""
     starts = np.arange(0, 15, 3, dtype=np.int32)
     tagging = Tagging(("X", "Y"), BIO, overlaps)
-    return "".join(BIO.tags[tag] for tag in tagging.tags(starts, starts + 2, mentions, label))
+    (layer,) = tagging.tags(starts, starts + 2, mentions, label)
+    return "".join(BIO.tags[tag] for tag in layer)
 
 
 def test_tags_of_one_label_only() -> None:
@@ -370,3 +373,35 @@ def test_of_two_mentions_in_one_token_the_earlier_is_tagged() -> None:
 def test_a_mention_outside_every_token_has_no_tag() -> None:
     assert tags([x(2, 3)]) == "OOOOO"
     assert tags([x(20, 22)]) == "OOOOO"
+
+
+def test_overlapping_mentions_stand_in_layers() -> None:
+    starts = np.arange(0, 15, 3, dtype=np.int32)
+    mentions = [x(0, 8), x(3, 8), x(6, 8), x(9, 14)]  # three of them inside each other
+    tagging = Tagging(("X",), BIO, layers=2)
+    layers = tagging.tags(starts, starts + 2, mentions, "X")
+    assert ["".join(BIO.tags[tag] for tag in layer) for layer in layers] == ["BIIBI", "OBIOO"]
+    assert tagging.layered(mentions)[1] == (x(6, 8),)
+    assert Tagging(("X", "Y"), BIO, layers=2).heads == ("X", "X", "Y", "Y")
+
+
+@given(st.lists(spans), st.integers(1, 4), st.sampled_from(sorted(FLATTENING)))
+def test_layers_hold_every_mention_once(mentions: list[Span], layers: int, rule: str) -> None:
+    held, left = Tagging(("X",), BIO, rule, layers).layered(mentions)
+    assert Counter([*chain(*held), *left]) == Counter(mentions)
+    assert not any(a.overlaps(b) for layer in held for a, b in combinations(layer, 2))
+    if not left:
+        return
+    assert all(any(one.overlaps(other) for other in layer) for one in left for layer in held)
+
+
+def test_a_bias_is_paid_once_by_each_mention() -> None:
+    plain = Transitions.of(BIO)
+    dear = plain.favouring(-3.0, BIO)
+    emissions = [np.array([[2, 0, 0], [0, 2, 0], [0, 0, 2], [0, 0, 2]], dtype=np.float32)]
+    joined = [np.zeros(4, dtype=np.bool_)]
+    assert best_paths(emissions, joined, plain)[0].tolist() == [0, 1, 2, 2]
+    # Three tokens for 6 or, without the mention, 0: it is worth 3, whatever its length.
+    assert best_paths(emissions, joined, dear)[0].tolist() == [0, 1, 2, 2]
+    far = plain.favouring(-7.0, BIO)
+    assert best_paths(emissions, joined, far)[0].tolist() == [0, 0, 0, 0]

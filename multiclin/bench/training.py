@@ -120,6 +120,7 @@ def fit(task: Task, steps: Steps) -> None:
         f"trainer.precision={'bf16-mixed' if task.bf16 else '32-true'}",
         *("logger=csv", "logger.csv=null", "callbacks.checkpoint=null", "callbacks.last=null"),
         *("callbacks.learning_rate=null", "callbacks.progress=null"),
+        "+trainer.enable_checkpointing=false",  # else Lightning saves at each epoch's end
     ]
     run_task(training, "train", [*words(task), *settings])
 

@@ -7,10 +7,12 @@ is a stream; nothing is kept.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from functools import cached_property
+from heapq import merge
+from itertools import groupby
 from pathlib import Path
 
 from multiclin.corpus import ReadReport
@@ -26,7 +28,7 @@ from multiclin.corpus.release import (
     select,
 )
 from multiclin.document import Document
-from multiclin.errors import ConfigError, CorpusError
+from multiclin.errors import ConfigError, CorpusError, Problem
 
 ROLES: Mapping[str, Sequence[str]] = {
     "train": ("train*",),
@@ -136,17 +138,33 @@ class Corpus:
     def documents(self) -> Iterator[tuple[str, Document]]:
         """Role and document, in an order that only the files decide.
 
+        Documents of one name and one text in the sets of several entities are one document.
+
         Raises:
             CorpusError: After the last good document: every problem of all sets.
         """
-        order = list(ROLES)
+        order, problems = list(ROLES), list[Problem]()
+        in_order = sorted(self.sets, key=lambda one: (order.index(role_of(one.split)), one))
+        for (_, split), sets in groupby(in_order, lambda one: (one.language, one.split)):
+            read = [self._versions(one, problems) for one in sets]
+            for _, versions in groupby(merge(*read, key=_file_name), _file_name):
+                for document in _joined(versions):
+                    yield role_of(split), document
+        if problems:
+            raise CorpusError(problems)
+
+    def _versions(self, one: CorpusSet, problems: list[Problem]) -> Iterator[Document]:
+        """The documents of a set in the order of their names; its problems are added."""
         read = read_sets(
-            sorted(self.sets, key=lambda one: (order.index(role_of(one.split)), one)),
+            [one],
             labels=self.labels,
             discontinuous=self.discontinuous,
             reports=self.reports,
         )
-        return ((role_of(one.split), document) for one, document in read)
+        try:
+            yield from (document for _, document in read)
+        except CorpusError as error:
+            problems += error.problems
 
     def overview(self) -> str:
         """A table of what was read."""
@@ -160,6 +178,27 @@ class Corpus:
         """
         known = {one.entity for one in find_sets(self.root) if one.has_gold and role_of(one.split)}
         return replace(self, labels={entity: entity.upper() for entity in sorted(known)})
+
+
+def _file_name(document: Document) -> str:
+    return f"{document.id}.txt"  # As files are sorted: "a-1" before "a".
+
+
+def _joined(versions: Iterable[Document]) -> list[Document]:
+    """Versions of a document of different entities: those of one text become one."""
+    found: list[Document] = []
+    for version in versions:
+        for number, other in enumerate(found):
+            if other.text == version.text and not other.annotated & version.annotated:
+                found[number] = replace(
+                    other,
+                    spans=tuple(sorted((*other.spans, *version.spans))),
+                    annotated=other.annotated | version.annotated,
+                )
+                break
+        else:
+            found.append(version)
+    return found
 
 
 def _stamp(path: Path) -> int:

@@ -8,11 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from multiclin.corpus.brat import format_ann
 from multiclin.corpus.own import OwnCorpus
 from multiclin.corpus.source import Corpus, evaluation_languages, role_of
 from multiclin.document import Span
 from multiclin.errors import ConfigError, CorpusError
-from tests.toy_models import toy_set
+from tests.toy_models import marked, toy_set
 
 LABELS = {"disease": "DISEASE"}
 
@@ -50,6 +51,25 @@ def test_documents_come_by_role_language_and_name(tmp_path: Path) -> None:
     ]
     assert corpus.spoken == ["es", "it"]
     assert corpus.overview().splitlines()[-1].split() == ["all", "8", "4"]
+
+
+def test_versions_of_one_text_are_one_document(tmp_path: Path) -> None:
+    cases = {"disease": ["[tos] seca", "asma"], "symptom": ["tos [seca]", "Asma"]}
+    for entity, texts in cases.items():
+        folder = tmp_path / f"MultiClinNER-es-train-{entity}"
+        for kind in ("txt", "ann"):
+            (folder / kind).mkdir(parents=True)
+        for name, text in zip(("a", "a-1"), texts, strict=True):
+            one = marked(text, name, entity.upper())
+            (folder / "txt" / f"{name}.txt").write_text(one.text)
+            (folder / "ann" / f"{name}.ann").write_text(format_ann(one))
+    corpus = Corpus(tmp_path, {"disease": "DISEASE", "symptom": "SYMPTOM"})
+    found = [(one.id, one.text, one.spans, set(one.annotated)) for _, one in corpus.documents()]
+    assert found == [
+        ("a-1", "asma", (), {"DISEASE"}),
+        ("a-1", "Asma", (), {"SYMPTOM"}),
+        ("a", "tos seca", (Span(0, 3, "DISEASE"), Span(4, 8, "SYMPTOM")), {"DISEASE", "SYMPTOM"}),
+    ]
 
 
 def test_sets_without_gold_or_role_are_left_out(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def tags(data: bytes) -> None:
     for one, (first, end) in zip(spans, ranges, strict=True):
         met = [at for at in range(length) if starts[at] < one.end and ends[at] > one.start]
         assert list(range(first, end)) == met
-    numbers = Tagging(("X",), scheme, rule).tags(starts, ends, spans, "X")
+    (numbers,) = Tagging(("X",), scheme, rule).tags(starts, ends, spans, "X")
     _judge_path(scheme, numbers.tolist())
     again = scheme.decode(numbers)
     wanted = token_ranges(starts, ends, kept)
@@ -163,12 +163,14 @@ def decoding(data: bytes) -> None:
     source = Source(data)
     subwords = TOKENIZERS[source.choice(tuple(TOKENIZERS))]()
     scheme, inner = source.choice(tuple(SCHEMES.values())), source.choice(INNER)
+    layers = source.number(1, 2)
+    tagging = Tagging(("X", "Y"), scheme, source.choice(tuple(FLATTENING)), layers)
     room = source.number(1, 20)
     windowing = Windowing(room + 1, source.number(0, room - 1), 1)
     decoder = Decoder(
-        ("X", "Y"),
+        tagging.heads,
         scheme,
-        (Transitions.of(scheme),) * 2,
+        (Transitions.of(scheme),) * len(tagging.heads),
         source.flag(),
         source.choice(tuple(SNAPPINGS)),
         inner,
@@ -179,15 +181,15 @@ def decoding(data: bytes) -> None:
     )
     (one,) = subwords.tokenize([gold])
     _judge_tokens(one)
-    tagging = Tagging(("X", "Y"), scheme, source.choice(tuple(FLATTENING)))
     tagged = Tokenized(gold, one.ids, one.starts, one.ends, tag_document(one, tagging))
     (ceiling,) = document_ceilings([tagged], tagging, decoder, windowing)
     assert ceiling.gold == len(gold.spans)
     assert sum(ceiling.lost.values()) == ceiling.snapped.fn
+    width = len(tagging.heads) * len(scheme)
     emissions = np.array(
-        [[source.number(0, 15) for _ in range(2 * len(scheme))] for _ in range(len(one))],
+        [[source.number(0, 15) for _ in range(width)] for _ in range(len(one))],
         dtype=np.float32,
-    ).reshape(len(one), 2 * len(scheme))
+    ).reshape(len(one), width)
     (whole,) = decoder.decode([one], [emissions])
     judge_document(whole)
     for size in (1, 3):

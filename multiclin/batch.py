@@ -45,6 +45,7 @@ class Batch:
         arrivals: Documents of which this batch holds the first window, by number in the stream.
         portion: In prediction the portion of the input that the documents belong to.
         ends_portion: Whether it is the last batch of its portion: all its documents are complete.
+        reading: Of an ensemble, which of its tokenizations the windows are of.
     """
 
     ids: Tensor
@@ -55,6 +56,7 @@ class Batch:
     arrivals: dict[int, Tokenized] = field(default_factory=dict)
     portion: int = 0
     ends_portion: bool = False
+    reading: int = 0
 
     def __len__(self) -> int:
         return len(self.ids)

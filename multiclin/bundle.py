@@ -17,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -26,7 +26,7 @@ from torch import Tensor
 from multiclin import flat
 from multiclin.analysis.runs import BUNDLE, find_model
 from multiclin.batch import Collate
-from multiclin.decoding import Assembler, Decoder
+from multiclin.decoding import Assembler, Decoder, Merger
 from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
 from multiclin.errors import CheckpointError, ConfigError, OutputError
 from multiclin.files import atomic_folder, read_text
@@ -111,6 +111,24 @@ class Recipe:
         return Tagging(self.labels, scheme(self.scheme), self.overlaps, self.layers)
 
 
+class Reading(NamedTuple):
+    """How a network reads texts.
+
+    Attributes:
+        subwords: Its tokenizer.
+        windowing: How documents are cut.
+        collate: What makes batches.
+    """
+
+    subwords: Subwords
+    windowing: Windowing
+    collate: Collate
+
+    def merger(self) -> Merger:
+        """What puts the emissions of windows together; one per pass over documents."""
+        return Merger(self.windowing, len(self.subwords.prefix))
+
+
 @dataclass(frozen=True, slots=True)
 class Model:
     """A network with all that prediction needs.
@@ -137,6 +155,11 @@ class Model:
         """What makes batches."""
         return Collate(self.subwords)
 
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """How its networks read texts: one has one way, an ensemble may have several."""
+        return (Reading(self.subwords, self.windowing, self.collate),)
+
     def decoder(self) -> Decoder:
         """What makes mentions of emissions."""
         recipe, tagging = self.recipe, self.recipe.tagging
@@ -154,7 +177,7 @@ class Model:
 
     def assembler(self) -> Assembler:
         """What collects the emissions of windows; one per pass over documents."""
-        return Assembler(self.decoder(), self.windowing, len(self.subwords.prefix))
+        return Assembler(self.decoder(), [one.merger() for one in self.readings])
 
     def facts(self) -> dict[str, Any]:
         """Everything but the weights, as primitives: what a checkpoint carries."""

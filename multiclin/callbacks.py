@@ -54,7 +54,7 @@ class PredictionWriter(pl.Callback):
         if self._assembler is None or not isinstance(outputs, Tensor):
             raise RuntimeError("prediction has not started")
         emissions = outputs.float().cpu().numpy()
-        found = self._assembler.add(batch.placed, batch.arrivals, emissions)
+        found = self._assembler.add(batch.placed, batch.arrivals, emissions, batch.reading)
         for number, one, predicted, _ in found:
             if one.problem is None:
                 self.spool.add(predicted, portion=batch.portion, number=number)

@@ -225,7 +225,7 @@ def _add_tune(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 def _add_ray_predict(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     ray = commands.add_parser("ray-predict", help="find mentions on a Ray cluster, Parquet out")
-    ray.add_argument("ckpt", type=Path, metavar="MODEL", help="as in predict ckpt=")
+    ray.add_argument("ckpt", metavar="MODEL", help="as in predict ckpt=; an ensemble: '[a,b]'")
     ray.add_argument("source", type=Path, metavar="INPUT", help="Parquet with id and text; or .txt")
     ray.add_argument("output", type=Path, metavar="OUTPUT", help="a folder of Parquet files")
     ray.add_argument("--workers", type=int, metavar="N", help="models at once; all cores or GPUs")

@@ -1,10 +1,11 @@
 """Emissions of windows -> mentions of documents: the one path for validation, test and prediction.
 
-Three steps. `Assembler` puts the emissions of a document's windows together, each weighted to its
-window's centre, and lets a document go as soon as its last window is in (memory holds only the
-documents under way). `Decoder` finds the best tag path of each label over the whole document under
-the scheme's transitions, a word being inside one mention or none, and reads it back as character
-spans. Snapping then mends the edges that subwords and annotators see differently.
+Three steps. `Merger` puts the emissions of a document's windows together, each weighted to its
+window's centre, and `Assembler` lets a document go as soon as its last window is in (memory holds
+only the documents under way); of an ensemble in several tokenizations it waits for all, and joins
+them (`units`). `Decoder` finds the best tag path of each label over the whole document under the
+scheme's transitions, a word being inside one mention or none, and reads it back as character spans.
+Snapping then mends the edges that subwords and annotators see differently.
 
 Merging before decoding means that no rule has to choose between the spans of two windows (paper
 section 2.4; DESIGN section 3; FACTS 8). Plain numpy: it works on whatever made the emissions.
@@ -12,8 +13,9 @@ section 2.4; DESIGN section 3; FACTS 8). Plain numpy: it works on whatever made 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import NamedTuple
 
 import numpy as np
@@ -48,12 +50,18 @@ class Decoder:
     inner: str = ""
     min_score: float = 0.0
 
-    def decode(self, documents: Sequence[Tokenized], emissions: Sequence[Floats]) -> list[Document]:
+    def decode(
+        self,
+        documents: Sequence[Tokenized],
+        emissions: Sequence[Floats],
+        besides: Sequence[Floats] | None = None,
+    ) -> list[Document]:
         """Documents with their predicted mentions, each with a score.
 
         Args:
             documents: The documents.
             emissions: Of each, shape (tokens, tags of all heads).
+            besides: Of each, `Merged.besides`.
         """
         visible = [np.flatnonzero(one.starts < one.ends) for one in documents]
         joined = [self._joined(one, rows) for one, rows in zip(documents, visible, strict=True)]
@@ -61,7 +69,10 @@ class Decoder:
         for number, label in enumerate(self.heads):
             part = slice(number * len(self.scheme), (number + 1) * len(self.scheme))
             scores = [e[rows, part] for e, rows in zip(emissions, visible, strict=True)]
-            paths = best_paths(scores, joined, self.transitions[number])
+            more = besides and [
+                one[rows, number] for one, rows in zip(besides, visible, strict=True)
+            ]
+            paths = best_paths(scores, joined, self.transitions[number], more)
             for i, (path, score) in enumerate(zip(paths, scores, strict=True)):
                 spans[i] += self._spans(documents[i], visible[i], path, score, label)
         snapped = (
@@ -125,6 +136,21 @@ class _Collected:
     missing: int
 
 
+class Merged(NamedTuple):
+    """A document whose windows have been put together.
+
+    Attributes:
+        tokenized: The document.
+        emissions: Shape (tokens, tags of all heads).
+        besides: What the step into each token pays besides the transitions, shape (tokens, heads,
+            tags, tags); None where that is nothing.
+    """
+
+    tokenized: Tokenized
+    emissions: Floats
+    besides: Floats | None = None
+
+
 class Completed(NamedTuple):
     """A document whose last window is in.
 
@@ -142,36 +168,22 @@ class Completed(NamedTuple):
 
 
 @dataclass(slots=True)
-class Assembler:
-    """Collects window emissions and decodes every document that is complete.
+class Merger:
+    """Puts the emissions of windows together to those of documents.
 
     Attributes:
-        decoder: What makes mentions of emissions.
         windowing: How the documents were cut.
         prefix: Special tokens before the text of a window.
     """
 
-    decoder: Decoder
     windowing: Windowing
     prefix: int
     _open: dict[int, _Collected] = field(default_factory=dict)
 
     def add(
-        self,
-        placed: Sequence[Placed],
-        arrivals: dict[int, Tokenized],
-        emissions: Floats,
-    ) -> list[Completed]:
-        """Take a batch; give the documents that it completes.
-
-        Args:
-            placed: Of each row, its document and window.
-            arrivals: Documents whose first window is in this batch.
-            emissions: Shape (batch, length, tags of all labels), special tokens included.
-
-        Raises:
-            DivergedError: An emission is no number.
-        """
+        self, placed: Sequence[Placed], arrivals: dict[int, Tokenized], emissions: Floats
+    ) -> dict[int, Merged]:
+        """Take a batch, as `Assembler.add`; give the documents that it completes, by number."""
         for number, tokenized in arrivals.items():
             shape = (len(tokenized), emissions.shape[-1])
             self._open[number] = _Collected(
@@ -185,10 +197,10 @@ class Assembler:
             for row, place in enumerate(placed)
             if self._place(place, emissions[row])
         }
-        merged = [one.emissions / one.weights[:, None] for one in complete.values()]
-        documents = [one.tokenized for one in complete.values()]
-        predicted = self.decoder.decode(documents, merged)
-        return list(map(Completed, complete, documents, predicted, merged))
+        return {
+            number: Merged(one.tokenized, one.emissions / one.weights[:, None])
+            for number, one in complete.items()
+        }
 
     def _place(self, place: Placed, emissions: Floats) -> bool:
         """Add one window to its document; whether that was the last one."""
@@ -204,3 +216,60 @@ class Assembler:
         one.weights[first:end] += weights
         one.missing -= 1
         return one.missing == 0
+
+
+@dataclass(slots=True)
+class Assembler:
+    """Collects window emissions and decodes every document that is complete.
+
+    Attributes:
+        decoder: What makes mentions of emissions.
+        mergers: One for each tokenization that the documents come in.
+        join: Makes one of what the mergers have of a document.
+    """
+
+    decoder: Decoder
+    mergers: Sequence[Merger]
+    join: Callable[[Sequence[Merged]], Merged] = itemgetter(0)
+    _merged: dict[int, dict[int, Merged]] = field(default_factory=dict)
+
+    def add(
+        self,
+        placed: Sequence[Placed],
+        arrivals: dict[int, Tokenized],
+        emissions: Floats,
+        reading: int = 0,
+    ) -> list[Completed]:
+        """Take a batch; give the documents that it completes.
+
+        Args:
+            placed: Of each row, its document and window.
+            arrivals: Documents whose first window is in this batch.
+            emissions: Shape (batch, length, tags of all labels), special tokens included.
+            reading: Which tokenization the batch is of.
+
+        Raises:
+            DivergedError: An emission is no number.
+        """
+        merged = self.mergers[reading].add(placed, arrivals, emissions)
+        for number, one in merged.items():
+            self._merged.setdefault(number, {})[reading] = one
+        complete = {
+            number: [found for _, found in sorted(self._merged.pop(number).items())]
+            for number in merged
+            if len(self._merged[number]) == len(self.mergers)
+        }
+        joined = [self.join(parts) for parts in complete.values()]
+        predicted = decoded(self.decoder, joined)
+        return [
+            Completed(number, one.tokenized, document, one.emissions)
+            for number, one, document in zip(complete, joined, predicted, strict=True)
+        ]
+
+
+def decoded(decoder: Decoder, merged: Sequence[Merged]) -> list[Document]:
+    """Documents with their predicted mentions."""
+    besides = [one.besides for one in merged if one.besides is not None]
+    return decoder.decode(
+        [one.tokenized for one in merged], [one.emissions for one in merged], besides or None
+    )

@@ -24,6 +24,8 @@ from multiclin.windows import IGNORED
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from multiclin.batch import Batch
+
 
 class Head(nn.Module, ABC):
     """One label's part of the model; subclasses say what a tag path costs.
@@ -123,6 +125,11 @@ class Tagger(nn.Module):
             return flat.logits(self.encoder, ids, mask).float()
         logits: Tensor = self.encoder(input_ids=ids, attention_mask=mask).logits
         return logits.float()
+
+    def emissions(self, batch: Batch) -> Tensor:
+        """Of the windows of a batch, as `forward`."""
+        emissions: Tensor = self(batch.ids, batch.mask)
+        return emissions
 
     def cast(self, dtype: torch.dtype) -> Tagger:
         """Its weights in another precision, and it itself, for prediction.

@@ -93,8 +93,7 @@ class NerModule(pl.LightningModule):
 
     def forward(self, batch: Batch) -> Tensor:
         """Emissions, fp32, shape (batch, length, tags of all labels)."""
-        emissions: Tensor = self.tagger(batch.ids, batch.mask)
-        return emissions
+        return self.tagger.emissions(batch)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
         """Mean loss per labelled token, weighed as the batch is in its optimizer step."""

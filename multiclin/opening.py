@@ -22,6 +22,7 @@ from multiclin.corpus.texts import check_place
 from multiclin.encoder import check_directory
 from multiclin.errors import ConfigError
 from multiclin.files import IN_USE, read_text
+from multiclin.members import check_said, members_of
 from multiclin.output import Output
 from multiclin.repeating import check_folder_stays
 from multiclin.schema import TUNED, bias_of, labels_by_entity
@@ -109,7 +110,7 @@ def check_prediction(config: DictConfig) -> None:
     check_choices(config)
     Shard.parse(config.shard)
     output_of(config)
-    model_of(config)
+    check_said(members_of(config.ckpt))
     check_place(Path(config.input))
     if config.report and config.report.native:
         read_text(Path(config.report.native))
@@ -171,13 +172,6 @@ def splitting_of(config: DictConfig) -> Splitting:
         config.fold,
         chosen.folds,
     )
-
-
-def model_of(config: DictConfig) -> Path:
-    """Where the model of a prediction lies."""
-    if not isinstance(config.ckpt, str):
-        raise ConfigError(f"ckpt={config.ckpt}: give one checkpoint or bundle")
-    return find_model(config.ckpt)
 
 
 def output_of(config: DictConfig) -> Output:

@@ -8,14 +8,14 @@ portion that is not full, and windows sorted by length over 128 documents and no
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 from torch.utils.data import IterableDataset
 
 from multiclin.batch import Batch, part_here, window_batches
-from multiclin.bundle import Model
+from multiclin.bundle import Model, Reading
 from multiclin.corpus.texts import Texts
 from multiclin.document import Document
 from multiclin.encoder import Subwords
@@ -29,7 +29,7 @@ class PortionStream(IterableDataset[Batch]):
     Args:
         texts: The input.
         portions: Numbers of the portions that are wanted.
-        model: Gives tokenizer and windows.
+        model: Gives tokenizers and windows.
         size: Windows per batch.
         rank: This process.
         world: Number of processes.
@@ -46,7 +46,7 @@ class PortionStream(IterableDataset[Batch]):
         world: int = 1,
     ) -> None:
         self.texts, self.portions, self.size = texts, portions, size
-        self.subwords, self.collate, self.windowing = model.subwords, model.collate, model.windowing
+        self.readings = model.readings
         self.rank, self.world = rank, world
 
     def __iter__(self) -> Iterator[Batch]:
@@ -56,14 +56,28 @@ class PortionStream(IterableDataset[Batch]):
             if len(found) != self.texts.size(portion):
                 changed = "it has changed since the command began: give it again"
                 raise CorpusError([Problem(self.texts.path, 0, changed)])
-            documents = tokenized(found, self.subwords)
-            batches = window_batches(documents, self.collate, self.windowing, self.size)
+            batches = batches_of(found, self.readings, self.size)
             *others, last = (replace(batch, portion=portion) for batch in batches)
             yield from others
             yield replace(last, ends_portion=True)
 
 
-def tokenized(found: dict[int, Document | Problem], subwords: Subwords) -> dict[int, Tokenized]:
+def batches_of(
+    found: Mapping[int, Document | Problem], readings: Sequence[Reading], size: int
+) -> Iterator[Batch]:
+    """All windows of some documents, of one tokenization after the other.
+
+    Args:
+        found: Documents by number; what could not be read is one without a text.
+        readings: The tokenizations.
+        size: Windows per batch.
+    """
+    for number, (subwords, windowing, collate) in enumerate(readings):
+        for batch in window_batches(tokenized(found, subwords), collate, windowing, size):
+            yield replace(batch, reading=number)
+
+
+def tokenized(found: Mapping[int, Document | Problem], subwords: Subwords) -> dict[int, Tokenized]:
     """Documents as tokens, by number; what could not be read takes its problem along."""
     documents = (one for one in found.values() if isinstance(one, Document))
     tokens = iter(subwords.tokenize(list(documents)))

@@ -1,6 +1,6 @@
-"""Prediction: a trained model over any number of texts, in flat memory.
+"""Prediction: a trained model, or several as one, over any number of texts, in flat memory.
 
-The model comes from its checkpoint or bundle alone. Texts are read, tokenised and cut in the
+A model comes from its checkpoint or bundle alone. Texts are read, tokenised and cut in the
 loader's workers, portion by portion, and kept as they complete (`spool`); a file that cannot be
 read is named at the end and the rest is still predicted. A prediction that was cut off goes on when
 the same command is given again, and several commands can share one out (`shard=0/8`): the result is
@@ -20,17 +20,19 @@ from torch.utils.data import DataLoader
 
 from multiclin.analysis.runs import read_lexicon, run_of
 from multiclin.analysis.sources import Side, beside, read_side
-from multiclin.bundle import Model, load_model
+from multiclin.bundle import Model
 from multiclin.callbacks import PredictionWriter
 from multiclin.corpus import as_name
 from multiclin.corpus.texts import Texts
 from multiclin.datamodule import Loading
+from multiclin.ensemble import load_members
 from multiclin.errors import ConfigError, CorpusError, OutOfMemoryError
 from multiclin.faults import first_line, is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.fingerprint import fingerprint
+from multiclin.members import members_of
 from multiclin.module import NerModule
-from multiclin.opening import model_of, output_of
+from multiclin.opening import output_of
 from multiclin.output import Output
 from multiclin.pace import Pace
 from multiclin.portions import PortionStream
@@ -149,8 +151,8 @@ def finish(
 
 
 def load(config: DictConfig) -> Model:
-    """The model, with the decoding settings that the command line changes."""
-    model = load_model(model_of(config))
+    """The model or ensemble, with the decoding settings that the command line changes."""
+    model = load_members(config.ckpt)
     changes = {key: value for key, value in config.decoding.items() if value is not None}
     if "bias" in changes:
         changes["bias"] = bias_of(changes["bias"], model.recipe.labels)
@@ -185,7 +187,7 @@ def report(config: DictConfig, model: Model, output: Output, gold: Side | None) 
         gold,
         entity=model.recipe.labels[0] if len(model.recipe.labels) == 1 else None,
         native=Path(config.report.native) if config.report.native else None,
-        lexicon=read_lexicon(run_of(Path(config.ckpt))),
+        lexicon=read_lexicon(run_of(members_of(config.ckpt)[0].path)),
     )
     title, tables = f"{', '.join(model.recipe.labels)}: {output.folder.name}", frames(evaluation)
     path = write_report(

@@ -19,9 +19,9 @@ from typing import Any
 
 import torch
 
-from multiclin.bundle import load_model
 from multiclin.corpus.texts import LONGEST, Texts, find_texts
 from multiclin.document import Document
+from multiclin.ensemble import load_members
 from multiclin.errors import ConfigError, CorpusError, MulticlinError, OutputError, Problem
 from multiclin.recognition import Recognizer
 
@@ -34,7 +34,7 @@ class Job:
     """What is asked of a cluster.
 
     Attributes:
-        ckpt: A model that every machine finds under this path.
+        ckpt: A model that every machine finds under this path; `[a,b]`: an ensemble.
         source: A Parquet file, or a folder of them, with columns `id` and `text`; or a folder of
             `.txt`, which every machine finds under this path.
         output: The folder of the Parquet files to be written.
@@ -45,7 +45,7 @@ class Job:
         overwrite: Whether what stands in `output` may go.
     """
 
-    ckpt: Path
+    ckpt: str | Path
     source: Path
     output: Path
     workers: int | None = None
@@ -64,7 +64,7 @@ class Recognition:
 
     def __init__(self, job: Job) -> None:
         self.recognizer = Recognizer(
-            load_model(job.ckpt),
+            load_members(job.ckpt),
             device="cuda" if job.gpus else "cpu",
             dtype=torch.bfloat16 if job.bf16 else torch.float32,
             size=job.batch_size,
@@ -138,7 +138,7 @@ def predict(job: Job) -> int:
     ray = _ray()
     if job.output.exists() and any(job.output.iterdir()) and not job.overwrite:
         raise OutputError(f"{job.output} holds files; choose another output or say --overwrite")
-    load_model(job.ckpt)  # A mistake is told here in one line, and by a worker in a hundred.
+    load_members(job.ckpt)  # A mistake is told here in one line, and by a worker in a hundred.
     ray.init(ignore_reinit_error=True, log_to_driver=False)
     there = ray.cluster_resources().get("GPU" if job.gpus else "CPU", 1)
     predicted = _texts(ray, job.source).map_batches(

@@ -14,22 +14,23 @@ from itertools import islice
 import torch
 
 from multiclin.allocator import keep_memory
-from multiclin.batch import Batch, WindowStream
+from multiclin.batch import Batch
 from multiclin.bundle import Model
 from multiclin.decoding import Completed
 from multiclin.document import Document
+from multiclin.portions import batches_of
 from multiclin.tagging import Floats
-from multiclin.windows import Tokenized
 
-CHUNK = 64
-"""Texts that are tokenised together."""
+CHUNK = 128
+"""Documents that are tokenised, and whose windows are sorted by length, together."""
 
 
 class Recognizer:
     """Finds the mentions of documents.
 
     Args:
-        model: A trained model. In fp32 its own network is used, and moved to the device.
+        model: A trained model, or an ensemble. In fp32 its own network is used, and moved to the
+            device.
         device: Where it runs.
         dtype: What it computes in. In bf16 it is faster, and scores differ by some hundredths.
         size: Windows per batch.
@@ -62,30 +63,26 @@ class Recognizer:
 
     def completed(self, documents: Iterable[Document]) -> Iterator[Completed]:
         """The same with the emissions that the mentions were decoded from."""
-        stream = WindowStream(
-            lambda *_: self._tokenized(documents),
-            self.model.collate,
-            self.model.windowing,
-            size=self.size,
-        )
         assembler = self.model.assembler()
         ready: dict[int, Completed] = {}
         following = 0
-        for batch in stream:
-            found = assembler.add(batch.placed, batch.arrivals, self.emissions(batch))
+        for batch in self.batches(documents):
+            emissions = self.emissions(batch)
+            found = assembler.add(batch.placed, batch.arrivals, emissions, batch.reading)
             ready |= {one.number: one for one in found}
             while following in ready:
                 yield ready.pop(following)
                 following += 1
 
+    def batches(self, documents: Iterable[Document]) -> Iterator[Batch]:
+        """The windows of the documents, which are numbered from 0."""
+        numbered = enumerate(documents)
+        while chunk := dict(islice(numbered, CHUNK)):
+            yield from batches_of(chunk, self.model.readings, self.size)
+
     def emissions(self, batch: Batch) -> Floats:
         """What the network says of a batch, shape (batch, length, tags of all labels)."""
         with torch.inference_mode():
-            found = self.tagger(batch.ids.to(self.device), batch.mask.to(self.device))
+            found = self.tagger.emissions(batch.to(self.device))
         emissions: Floats = found.cpu().numpy()
         return emissions
-
-    def _tokenized(self, documents: Iterable[Document]) -> Iterator[Tokenized]:
-        rest = iter(documents)
-        while chunk := list(islice(rest, CHUNK)):
-            yield from self.model.subwords.tokenize(chunk)

@@ -325,7 +325,10 @@ class Transitions(NamedTuple):
 
 
 def best_paths(
-    emissions: Sequence[Floats], joined: Sequence[Bools], transitions: Transitions
+    emissions: Sequence[Floats],
+    joined: Sequence[Bools],
+    transitions: Transitions,
+    besides: Sequence[Floats] | None = None,
 ) -> list[Ints]:
     """The best tag path of each sequence (Viterbi), all sequences in step.
 
@@ -334,6 +337,7 @@ def best_paths(
         joined: Per sequence, shape (length,): whether the token stands in the word of the token
             before it.
         transitions: What a path pays.
+        besides: Per sequence what a step into each token pays as well, shape (length, tags, tags).
 
     Returns:
         Per sequence the tag numbers, shape (length,).
@@ -353,11 +357,18 @@ def best_paths(
         scores[: lengths[row], row] = emissions[i]
         inside[: lengths[row], row] = joined[i]
     steps = np.stack([transitions.between, transitions.inside])  # (2, K, K)
+    more: Floats | None = None  # (T, N, K, K)
+    if besides is not None:
+        more = np.zeros((longest, len(order), tags, tags), dtype=np.float32)
+        for row, i in enumerate(order):
+            more[: lengths[row], row] = besides[i]
     # fp64: the sum over a long text would swallow the last digits of an emission.
     best = transitions.start + scores[0].astype(np.float64)  # (N, K)
     came_from = np.zeros(scores.shape, dtype=np.int8)
     for t, n in enumerate(running[1:], start=1):
         reach = best[:n, :, None] + steps[inside[t, :n]]  # (n, K, K)
+        if more is not None:
+            reach += more[t, :n]
         came_from[t, :n] = reach.argmax(axis=1)
         best[:n] = reach.max(axis=1) + scores[t, :n]
     lasts = (best + transitions.end).argmax(axis=1).tolist()

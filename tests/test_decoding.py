@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from multiclin.decoding import Assembler, softmax
+from multiclin.decoding import Assembler, Merger, softmax
 from multiclin.document import Document, Span
 from multiclin.tagging import Floats
 from multiclin.windows import Placed, Tokenized, Window, Windowing
@@ -19,6 +19,10 @@ from tests.toy_models import BIO, characters, decoder, marked, perfect, tokenize
 
 PREFIX = 1
 JUNK = 99.0  # what special tokens and padding emit: nobody may look at it
+
+
+def assembler_of(windowing: Windowing) -> Assembler:
+    return Assembler(decoder(), [Merger(windowing, PREFIX)])
 
 
 def windows_of(documents: Sequence[Tokenized], windowing: Windowing) -> list[Placed]:
@@ -78,7 +82,7 @@ def test_perfect_emissions_give_the_gold_spans_however_the_windows_come(
     placed = windows_of(texts, windowing)
     random.shuffle(placed)
     batches = [placed[at : at + together] for at in range(0, len(placed), together)]
-    found = run(Assembler(decoder(), windowing, PREFIX), texts, batches)
+    found = run(assembler_of(windowing), texts, batches)
     assert {one.id: one.spans for one in found} == {
         one.document.id: one.document.spans for one in texts
     }
@@ -91,7 +95,7 @@ def test_windows_are_weighted_to_their_centres() -> None:
     first = [outside, outside, begin, begin]
     second = [outside, outside, outside, outside]
     emissions = np.array([[[JUNK] * 3, *rows, [JUNK] * 3] for rows in (first, second)], np.float32)
-    assembler = Assembler(decoder(), Windowing(6, 2, 2), PREFIX)
+    assembler = assembler_of(Windowing(6, 2, 2))
     rows = [Placed(0, Window(0, 4)), Placed(0, Window(2, 6))]
     ((number, same, found, merged),) = assembler.add(rows, {0: one}, emissions)
     assert (number, same) == (0, one)
@@ -104,7 +108,7 @@ def test_windows_are_weighted_to_their_centres() -> None:
 def test_a_document_comes_out_with_its_last_window() -> None:
     windowing = Windowing(6, 2, 2)
     texts = [characters(marked("abcdef")), characters(marked("[ab]", "e"))]
-    assembler = Assembler(decoder(), windowing, PREFIX)
+    assembler = assembler_of(windowing)
     (first, second), (only,) = (
         [p for p in windows_of(texts, windowing) if p[0] == n] for n in (0, 1)
     )
@@ -115,14 +119,14 @@ def test_a_document_comes_out_with_its_last_window() -> None:
         (1, "e", (Span(0, 2, "X"),)),
         (0, "d", ()),
     ]
-    assert assembler._open == {}
+    assert (assembler._merged, assembler.mergers[0]._open) == ({}, {})
 
 
 @pytest.mark.parametrize("text", ["", " \n\t "])
 def test_a_document_without_letters_comes_out_without_mentions(text: str) -> None:
     one = characters(marked(text))
     windowing = Windowing(6, 2, 2)
-    (found,) = run(Assembler(decoder(), windowing, PREFIX), [one], [windows_of([one], windowing)])
+    (found,) = run(assembler_of(windowing), [one], [windows_of([one], windowing)])
     assert found == one.document
 
 

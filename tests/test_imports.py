@@ -28,7 +28,7 @@ DOCUMENTS = (
     ["windows"],
     ["scoring"],
 )
-ANALYSIS = (["figures"], ["analysis"])
+ANALYSIS = (["figures"], ["analysis"], ["members"])
 MODEL = (
     ["encoder"],
     ["checking"],
@@ -41,6 +41,7 @@ MODEL = (
     ["crf"],
     ["heads"],
     ["decoding"],
+    ["units"],
     ["ceiling"],
     ["shards"],
     ["spool"],
@@ -48,6 +49,7 @@ MODEL = (
     ["optimization"],
     ["bundle"],
     ["tuning"],
+    ["ensemble"],
     ["allocator"],
     ["portions"],
     ["fingerprint"],

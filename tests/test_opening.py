@@ -70,6 +70,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     generate(folder / "corpus", documents=6, seed=1, languages=["es"])
     (folder / "run" / "model").mkdir(parents=True)
     (folder / "run" / "model" / "multiclin.json").write_text("{}")
+    for name in ("tos", "fiebre"):
+        (folder / name).mkdir()
+        said = {"recipe": {"labels": [name.upper()], "scheme": "bio"}}
+        (folder / name / "multiclin.json").write_text(json.dumps(said))
     (folder / "texts").mkdir()
     (folder / "texts" / "one.txt").write_text("Tos seca.")
     (folder / "done").mkdir()
@@ -96,7 +100,9 @@ REFUSED: list[tuple[list[str], str]] = [
     ([*TRAIN, "model.encoder=./nowhere"], "there is no such directory"),
     ([*TRAIN, "hydra.run.dir=run"], "run holds a finished run"),
     ([*PREDICT, "ckpt=nowhere"], "nowhere does not exist"),
-    ([*PREDICT, "ckpt=[run,run]"], "give one checkpoint"),
+    ([*PREDICT, "ckpt=[]"], "give a checkpoint"),
+    ([*PREDICT, "ckpt=[run,nowhere]"], "nowhere does not exist"),
+    ([*PREDICT, "ckpt=[tos,run,fiebre]"], "labels: FIEBRE in fiebre, TOS in tos"),
     ([*PREDICT, "input=nowhere"], "nowhere: no such file or folder"),
     ([*PREDICT, "output=done"], "exists already"),
     ([*PREDICT, "formats=[xml]"], "formats=xml is unknown"),

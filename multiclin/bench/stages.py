@@ -95,7 +95,9 @@ class _Merged:
 
     parts: list[tuple[Sequence[Tokenized], Sequence[Floats]]] = field(default_factory=list)
 
-    def decode(self, documents: Sequence[Tokenized], emissions: Sequence[Floats]) -> list[Document]:
+    def decode(
+        self, documents: Sequence[Tokenized], emissions: Sequence[Floats], _: None
+    ) -> list[Document]:
         self.parts.append((documents, emissions))
         return [one.document for one in documents]
 

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from multiclin.ceiling import document_ceilings
-from multiclin.decoding import Assembler, Decoder
+from multiclin.decoding import Assembler, Decoder, Merger
 from multiclin.document import Document
 from multiclin.store import tag_document
 from multiclin.tagging import (
@@ -193,7 +193,7 @@ def decoding(data: bytes) -> None:
     (whole,) = decoder.decode([one], [emissions])
     judge_document(whole)
     for size in (1, 3):
-        merged = _in_batches(one, emissions, Assembler(decoder, windowing, 1), size)
+        merged = _in_batches(one, emissions, Assembler(decoder, [Merger(windowing, 1)]), size)
         assert merged.spans == whole.spans
 
 
@@ -209,7 +209,7 @@ def _judge_tokens(one: Tokenized) -> None:
 
 def _in_batches(one: Tokenized, emissions: Floats, assembler: Assembler, size: int) -> Document:
     """The document whose windows come in batches of a size, each with what it shows of it."""
-    cut = assembler.windowing.cut(len(one)) or [Window(0, 0)]
+    cut = assembler.mergers[0].windowing.cut(len(one)) or [Window(0, 0)]
     arrivals = {0: one}
     for at in range(0, len(cut), size):
         rows = cut[at : at + size]

@@ -1,0 +1,213 @@
+"""Two tokenizations of one text as one sequence of units."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, combinations, pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from multiclin.decoding import Decoder, Merged
+from multiclin.document import Document
+from multiclin.errors import Problem
+from multiclin.tagging import SCHEMES, Floats, Scheme, Transitions
+from multiclin.units import Units, Voice, paths, unit_ranges
+from multiclin.windows import Tokenized
+
+TEXT = "dolor toracico"
+
+
+def tokens(text: str, *ranges: tuple[int, int], problem: Problem | None = None) -> Tokenized:
+    """A document with a token at each range."""
+    starts, ends = np.array(ranges, dtype=np.int32).reshape(-1, 2).T
+    return Tokenized(Document("d", text), np.zeros_like(starts), starts, ends, problem=problem)
+
+
+def cut(text: str, *edges: int) -> Tokenized:
+    """A document cut before these characters; white space is trimmed off, as tokenizers do."""
+    ranges = pairwise([0, *edges, len(text)])
+    shown = []
+    for start, end in ranges:
+        piece = text[start:end]
+        lead = len(piece) - len(piece.lstrip())
+        shown.append((start + lead, max(start + lead, end - len(piece) + len(piece.rstrip()))))
+    return tokens(text, *shown)
+
+
+def shown(*tokenizations: Tokenized) -> list[tuple[int, int]]:
+    starts, ends = unit_ranges(tokenizations)
+    return list(zip(starts.tolist(), ends.tolist(), strict=True))
+
+
+def voice(scheme: Scheme, weight: float = 1.0, *labels: Floats) -> Voice:
+    """A voice whose paths pay these scores from tag to tag, one table for each label."""
+    allowed = Transitions.of(scheme)
+    pays = [
+        allowed._replace(between=allowed.between + table, inside=allowed.inside + table)
+        for table in labels
+    ]
+    return Voice(pays or [allowed], weight)
+
+
+def test_units_are_the_smallest_ranges_of_whole_tokens_on_both_sides() -> None:
+    whole, halves, others = cut(TEXT, 5), cut(TEXT, 5, 10), cut(TEXT, 5, 9)
+    assert shown(whole, whole) == [(0, 5), (6, 14)]
+    assert shown(halves, halves) == [(0, 5), (6, 10), (10, 14)]
+    assert shown(halves, whole) == [(0, 5), (6, 14)]
+    # tora|cico and tor|acico: no cut is one of both.
+    assert shown(halves, others) == [(0, 5), (6, 14)]
+    assert shown(cut(TEXT, 2, 5, 9, 12), cut(TEXT, 5, 12)) == [(0, 5), (6, 12), (12, 14)]
+
+
+def test_tokens_of_one_character_are_one_unit() -> None:
+    bytes_of = tokens("aéb", (0, 1), (1, 2), (1, 2), (2, 3))
+    assert shown(bytes_of, bytes_of) == [(0, 1), (1, 2), (2, 3)]
+
+
+def test_what_one_tokenizer_leaves_out_is_a_unit_of_the_other() -> None:
+    assert shown(tokens("a+b", (0, 1), (2, 3)), cut("a+b", 1, 2)) == [(0, 1), (1, 2), (2, 3)]
+    assert shown(tokens("", (0, 0)), tokens("")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("bio", {"O": "OOO", "B": "BII", "I": "III"}),
+        ("bioes", {"O": "OOO", "B": "BII", "I": "III", "E": "IIE", "S": "BIE"}),
+    ],
+)
+def test_a_tag_of_a_unit_is_a_path_of_its_tokens(name: str, expected: dict[str, str]) -> None:
+    scheme = SCHEMES[name]
+    found = ["".join(scheme.tags[number] for number in row) for row in np.transpose(paths(scheme))]
+    assert dict(zip(scheme.tags, found, strict=True)) == expected
+
+
+def test_the_emission_of_a_unit_is_the_score_of_its_path() -> None:
+    bio = SCHEMES["bio"]
+    # O, B and I of dolor, tora, cico; and of dolor, toracico.
+    halves = np.array([[1, 0, 0], [2, 5, 1], [4, 7, 3]], dtype=np.float32)
+    whole = np.array([[3, 0, 2], [0, 2, 4]], dtype=np.float32)
+    step = np.zeros((3, 3), dtype=np.float32)
+    step[bio.number("B"), bio.number("I")], step[0, 0] = 0.5, 0.25
+    units = Units(bio, [voice(bio, 0.5, step), voice(bio, 0.5, 0 * step)])
+    joined = units.join([Merged(cut(TEXT, 5, 10), halves), Merged(cut(TEXT, 5), whole)])
+    # toracico: O 2+4+0.25, B 5+3+0.5, I 1+3; the mean with 0, 2, 4.
+    assert joined.emissions.tolist() == [[2, 0, 1], [3.125, 5.25, 4]]
+    assert joined.besides is not None
+    # Out of dolor, one token in both, into toracico, which begins with its own tag: nothing.
+    assert not joined.besides.any()
+
+
+def test_a_step_out_of_a_long_unit_is_that_of_its_last_token() -> None:
+    bio = SCHEMES["bio"]
+    step = np.arange(9, dtype=np.float32).reshape(3, 3)  # O 0 1 2, B 3 4 5, I 6 7 8
+    units = Units(bio, [voice(bio, 0.5, step), voice(bio, 0.5, step)])
+    nothing = np.zeros((3, 3), dtype=np.float32)
+    one, other = cut("dolor abdominal", 3, 6), cut("dolor abdominal", 6)
+    joined = units.join([Merged(one, nothing), Merged(other, nothing[:2])])
+    assert joined.besides is not None
+    # Of the first voice, `B` leaves dolor with `I`: 6 7 8 instead of 3 4 5, half of it.
+    assert joined.besides[1, 0].tolist() == [[0, 0, 0], [1.5, 1.5, 1.5], [0, 0, 0]]
+
+
+def test_one_tokenization_in_two_windowings_stays_as_it_is() -> None:
+    bio = SCHEMES["bio"]
+    one = cut(TEXT, 5, 10)
+    emissions = np.arange(9, dtype=np.float32).reshape(3, 3)
+    joined = Units(bio, [voice(bio, 0.5)] * 2).join(
+        [Merged(one, emissions), Merged(one, 3 * emissions)]
+    )
+    assert joined.tokenized.starts.tolist() == one.starts.tolist()
+    assert joined.emissions.tolist() == (2 * emissions).tolist()
+    assert joined.besides is None
+
+
+def test_a_document_that_could_not_be_read_keeps_its_problem() -> None:
+    problem = Problem(Path("a"), 0, "not UTF-8")
+    bio = SCHEMES["bio"]
+    empty = Merged(tokens("", problem=problem), np.zeros((0, 3), dtype=np.float32))
+    joined = Units(bio, [voice(bio, 0.5)] * 2).join([empty, empty])
+    assert joined.tokenized.problem == problem
+    assert (len(joined.tokenized), joined.emissions.shape) == (0, (0, 3))
+
+
+@dataclass
+class Case:
+    """Two tokenizations of a text, what each says, and how its paths pay."""
+
+    scheme: Scheme
+    merged: list[Merged]
+    steps: list[Floats]
+    weights: list[float]
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> Case:
+    scheme = draw(st.sampled_from(list(SCHEMES.values())))
+    length = draw(st.integers(1, 7))
+    text = "abcdefg"[:length]
+    number = st.integers(-8, 8).map(float)
+
+    def table(rows: int) -> Floats:
+        size = rows * len(scheme)
+        drawn = draw(st.lists(number, min_size=size, max_size=size))
+        return np.array(drawn, dtype=np.float32).reshape(rows, len(scheme))
+
+    merged = []
+    for _ in range(2):
+        edges = sorted(draw(st.sets(st.integers(1, length - 1)))) if length > 1 else []
+        one = cut(text, *edges)
+        merged.append(Merged(one, table(len(one))))
+    has_scores = draw(st.booleans())
+    steps = [table(len(scheme)) * has_scores for _ in range(2)]
+    weights = draw(st.sampled_from([[0.5, 0.5], [0.25, 0.75]]))
+    return Case(scheme, merged, steps, weights)
+
+
+def mentions_of(units: int) -> Iterator[list[tuple[int, int]]]:
+    """Every set of disjoint ranges of units."""
+    ranges = [(a, b) for a in range(units) for b in range(a + 1, units + 1)]
+    for chosen in chain.from_iterable(combinations(ranges, n) for n in range(units + 1)):
+        if all(before[1] <= after[0] for before, after in pairwise(chosen)):
+            yield list(chosen)
+
+
+def score(
+    case: Case, number: int, units: Sequence[tuple[int, int]], chosen: Sequence[tuple[int, int]]
+) -> float:
+    """What a member's path pays whose mentions are these ranges of units."""
+    one, step = case.merged[number], case.steps[number]
+    starts, ends = one.tokenized.starts.tolist(), one.tokenized.ends.tolist()
+    ranges = [(starts.index(units[a][0]), ends.index(units[b - 1][1]) + 1) for a, b in chosen]
+    path = case.scheme.encode(len(starts), ranges).tolist()
+    total = sum(float(row[tag]) for row, tag in zip(one.emissions, path, strict=True))
+    return total + sum(float(step[a, b]) for a, b in pairwise(path))
+
+
+@given(cases())
+def test_the_best_path_of_units_is_the_best_of_all_that_respect_them(case: Case) -> None:
+    voices = [
+        voice(case.scheme, weight, step)
+        for weight, step in zip(case.weights, case.steps, strict=True)
+    ]
+    joined = Units(case.scheme, voices).join(case.merged)
+    one = joined.tokenized
+    units = list(zip(one.starts.tolist(), one.ends.tolist(), strict=True))
+    mean = sum(step * weight for step, weight in zip(case.steps, case.weights, strict=True))
+    (transitions,) = voice(case.scheme, 1.0, np.asarray(mean)).transitions
+    decoder = Decoder(("X",), case.scheme, (transitions,), whole_words=False, snapping="none")
+    besides = None if joined.besides is None else [joined.besides]
+    (found,) = decoder.decode([one], [joined.emissions], besides)
+    begins, stops = one.starts.tolist(), one.ends.tolist()
+    path = [(begins.index(span.start), stops.index(span.end) + 1) for span in found.spans]
+
+    def mean_score(chosen: Sequence[tuple[int, int]]) -> float:
+        return sum(weight * score(case, n, units, chosen) for n, weight in enumerate(case.weights))
+
+    best = max(map(mean_score, mentions_of(len(units))))
+    assert mean_score(path) == pytest.approx(best, abs=1e-3)

@@ -151,17 +151,15 @@ def cases(draw: st.DrawFn) -> Case:
     scheme = draw(st.sampled_from(list(SCHEMES.values())))
     length = draw(st.integers(1, 7))
     text = "abcdefg"[:length]
-    number = st.integers(-8, 8).map(float)
+    numbers = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
 
     def table(rows: int) -> Floats:
-        size = rows * len(scheme)
-        drawn = draw(st.lists(number, min_size=size, max_size=size))
-        return np.array(drawn, dtype=np.float32).reshape(rows, len(scheme))
+        return numbers.integers(-8, 9, (rows, len(scheme))).astype(np.float32)
 
     merged = []
     for _ in range(2):
-        edges = sorted(draw(st.sets(st.integers(1, length - 1)))) if length > 1 else []
-        one = cut(text, *edges)
+        cuts = draw(st.lists(st.booleans(), min_size=length - 1, max_size=length - 1))
+        one = cut(text, *(edge for edge, is_cut in enumerate(cuts, 1) if is_cut))
         merged.append(Merged(one, table(len(one))))
     has_scores = draw(st.booleans())
     steps = [table(len(scheme)) * has_scores for _ in range(2)]
@@ -190,24 +188,29 @@ def score(
 
 
 @given(cases())
-def test_the_best_path_of_units_is_the_best_of_all_that_respect_them(case: Case) -> None:
+def test_paths_of_units_score_as_those_of_tokens_and_the_best_is_found(case: Case) -> None:
     voices = [
         voice(case.scheme, weight, step)
         for weight, step in zip(case.weights, case.steps, strict=True)
     ]
-    joined = Units(case.scheme, voices).join(case.merged)
-    one = joined.tokenized
+    one, emissions, besides = Units(case.scheme, voices).join(case.merged)
     units = list(zip(one.starts.tolist(), one.ends.tolist(), strict=True))
-    mean = sum(step * weight for step, weight in zip(case.steps, case.weights, strict=True))
-    (transitions,) = voice(case.scheme, 1.0, np.asarray(mean)).transitions
+    mean = np.average(case.steps, axis=0, weights=case.weights)
+    expected = {
+        tuple(chosen): sum(w * score(case, n, units, chosen) for n, w in enumerate(case.weights))
+        for chosen in mentions_of(len(units))
+    }
+    for chosen, its in expected.items():
+        path = case.scheme.encode(len(units), chosen).tolist()
+        total = sum(float(row[tag]) for row, tag in zip(emissions, path, strict=True))
+        total += sum(float(mean[step]) for step in pairwise(path))
+        if besides is not None:
+            steps = zip(besides[1:, 0], pairwise(path), strict=True)
+            total += sum(float(table[step]) for table, step in steps)
+        assert total == pytest.approx(its, abs=1e-3)
+    (transitions,) = voice(case.scheme, 1.0, mean.astype(np.float32)).transitions
     decoder = Decoder(("X",), case.scheme, (transitions,), whole_words=False, snapping="none")
-    besides = None if joined.besides is None else [joined.besides]
-    (found,) = decoder.decode([one], [joined.emissions], besides)
-    begins, stops = one.starts.tolist(), one.ends.tolist()
-    path = [(begins.index(span.start), stops.index(span.end) + 1) for span in found.spans]
-
-    def mean_score(chosen: Sequence[tuple[int, int]]) -> float:
-        return sum(weight * score(case, n, units, chosen) for n, weight in enumerate(case.weights))
-
-    best = max(map(mean_score, mentions_of(len(units))))
-    assert mean_score(path) == pytest.approx(best, abs=1e-3)
+    (found,) = decoder.decode([one], [emissions], None if besides is None else [besides])
+    starts, ends = one.starts.tolist(), one.ends.tolist()
+    chosen = [(starts.index(span.start), ends.index(span.end) + 1) for span in found.spans]
+    assert expected[tuple(chosen)] == pytest.approx(max(expected.values()), abs=1e-3)

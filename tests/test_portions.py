@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from itertools import chain
+from dataclasses import replace
+from itertools import chain, groupby
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from multiclin.bundle import Model
 from multiclin.corpus.texts import Texts
+from multiclin.ensemble import Ensemble
 from multiclin.errors import CorpusError
 from multiclin.portions import PortionStream
 from tests.toy_models import CASES, toy_model
@@ -50,6 +52,17 @@ def test_batches_do_not_depend_on_who_makes_them(model: Model, texts: Texts) -> 
     ]
     assert sorted(chain(*processes), key=lambda one: one[0]) == whole
     assert shown(PortionStream(texts, [2], model, size=3)) == [one for one in whole if one[0] == 2]
+
+
+def test_a_portion_ends_when_every_tokenization_has_read_it(model: Model, texts: Texts) -> None:
+    wide = replace(model, recipe=replace(model.recipe, window=64))
+    stream = PortionStream(texts, [0, 1], Ensemble.of([model, wide], [1, 1]), size=3)
+    batches = [(one.portion, one.reading, one.ends_portion, len(one.arrivals)) for one in stream]
+    shown = [key for key, _ in groupby((portion, reading) for portion, reading, *_ in batches)]
+    assert shown == [(0, 0), (0, 1), (1, 0), (1, 1)]
+    last = {portion: number for number, (portion, *_) in enumerate(batches)}
+    assert [n for n, (_, _, ends, _) in enumerate(batches) if ends] == list(last.values())
+    assert sum(arrived for *_, arrived in batches) == 2 * 8
 
 
 def test_what_cannot_be_read_comes_with_its_problem(model: Model, texts: Texts) -> None:

@@ -212,5 +212,5 @@ def test_paths_of_units_score_as_those_of_tokens_and_the_best_is_found(case: Cas
     decoder = Decoder(("X",), case.scheme, (transitions,), whole_words=False, snapping="none")
     (found,) = decoder.decode([one], [emissions], None if besides is None else [besides])
     starts, ends = one.starts.tolist(), one.ends.tolist()
-    chosen = [(starts.index(span.start), ends.index(span.end) + 1) for span in found.spans]
-    assert expected[tuple(chosen)] == pytest.approx(max(expected.values()), abs=1e-3)
+    best = tuple((starts.index(span.start), ends.index(span.end) + 1) for span in found.spans)
+    assert expected[best] == pytest.approx(max(expected.values()), abs=1e-3)

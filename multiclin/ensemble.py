@@ -16,7 +16,7 @@ Only weights are added to memory: there is one pass over the documents, one batc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,6 @@ from torch import Tensor, nn
 from multiclin.batch import Batch
 from multiclin.bundle import Model, Reading, load_model
 from multiclin.decoding import Assembler
-from multiclin.errors import CheckpointError
 from multiclin.heads import Tagger
 from multiclin.members import check_alike, members_of
 from multiclin.tagging import Floats, Transitions, scheme
@@ -53,14 +52,8 @@ def load_members(ckpt: object) -> Model:
 
 def check_same_tags(paths: Sequence[Path], models: Sequence[Model]) -> None:
     """Raise `CheckpointError` where the emissions of two models do not mean the same."""
-    recipes = [{"labels": one.recipe.labels, "scheme": one.recipe.scheme} for one in models]
+    recipes = [asdict(one.recipe) for one in models]
     check_alike(dict(zip(paths, recipes, strict=True)))
-    for path, model in zip(paths, models, strict=True):
-        if model.recipe.tags != models[0].recipe.tags:
-            raise CheckpointError(
-                f"ckpt: the tags of {path} and of {paths[0]} differ; members of an ensemble share "
-                "their heads' tags"
-            )
 
 
 class Average(Tagger):
@@ -82,7 +75,7 @@ class Average(Tagger):
         return torch.stack(said).sum(dim=0) / sum(self.weights)
 
     def transitions(self) -> list[Transitions]:
-        """Per label the weighted mean of what the members' paths pay."""
+        """Per head the weighted mean of what the members' paths pay."""
         return _mean([one.transitions() for one in self.members], self.weights)  # type: ignore[operator]
 
 
@@ -102,7 +95,7 @@ class Committee(Tagger):
         return self.averages[batch.reading].emissions(batch)
 
     def transitions(self) -> list[Transitions]:
-        """Per label the weighted mean of what the members' paths pay."""
+        """Per head the weighted mean of what the members' paths pay."""
         weights = [sum(one.weights) for one in self.averages]
         return _mean([one.transitions() for one in self.averages], weights)
 
@@ -121,13 +114,13 @@ class Committee(Tagger):
 def _mean(
     transitions: Sequence[Sequence[Transitions]], weights: Sequence[int]
 ) -> list[Transitions]:
-    """Label by label; what the scheme forbids stays at minus infinity."""
+    """Head by head; what the scheme forbids stays at minus infinity."""
 
     def mean(tables: Sequence[Floats]) -> Floats:
         return np.average(tables, axis=0, weights=weights).astype(np.float32)
 
-    by_label = zip(*transitions, strict=True)
-    return [Transitions(*map(mean, zip(*members, strict=True))) for members in by_label]
+    by_head = zip(*transitions, strict=True)
+    return [Transitions(*map(mean, zip(*members, strict=True))) for members in by_head]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Who is asked for a prediction: one model, or the members of an ensemble.
 
 `ckpt=[a,b,b]` names them; who is named twice counts double, and is computed once. What all members
-must share is told here, where nothing needs torch: the labels and the scheme, for only then do
+must share is told here, where nothing needs torch: labels, scheme and layers, for only then do
 their emissions mean the same.
 """
 
@@ -80,7 +80,8 @@ def _said(path: Path) -> Mapping[str, Any]:
     """The recipe that a bundle names; nothing of a checkpoint, nor of what loading will refuse."""
     try:
         recipe = json.loads(read_text(path / BUNDLE))["recipe"] if path.is_dir() else {}
-        return {"labels": [str(one) for one in recipe["labels"]], "scheme": str(recipe["scheme"])}
+        labels = [str(one) for one in recipe["labels"]]
+        return {**recipe, "labels": labels, "scheme": str(recipe["scheme"])}
     except (CorpusError, ValueError, KeyError, TypeError, RecursionError):
         return {}
 
@@ -89,18 +90,18 @@ def check_alike(recipes: Mapping[Path, Mapping[str, Any]]) -> None:
     """Hold the recipes of members against that of the first.
 
     Raises:
-        CheckpointError: One has other labels, or another scheme.
+        CheckpointError: One has other labels, another scheme or other layers.
     """
     for path, recipe in recipes.items():
         first = next(iter(recipes))
-        for key in ("labels", "scheme"):
-            mine, its = recipe[key], recipes[first][key]
-            if list(mine) != list(its):
+        for key in ("labels", "scheme", "layers"):
+            mine, its = (_shown(one.get(key, 1)) for one in (recipe, recipes[first]))
+            if mine != its:
                 raise CheckpointError(
-                    f"ckpt: {key}: {_shown(mine)} in {path}, {_shown(its)} in {first}; members of "
-                    "an ensemble find the same labels in the same order, with one tagging.scheme"
+                    f"ckpt: {key}: {mine} in {path}, {its} in {first}; members of an ensemble find "
+                    "the same labels in the same order, with one tagging.scheme and tagging.layers"
                 )
 
 
-def _shown(value: str | Sequence[str]) -> str:
-    return value if isinstance(value, str) else listing(value)
+def _shown(value: str | int | Sequence[str]) -> str:
+    return str(value) if isinstance(value, str | int) else listing(value)

@@ -37,7 +37,7 @@ class Voice(NamedTuple):
     """What one tokenization brings.
 
     Attributes:
-        transitions: Of each label.
+        transitions: Of each head.
         weight: Its share, of all voices 1.
     """
 

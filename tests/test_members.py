@@ -55,6 +55,8 @@ def test_other_labels_and_other_schemes_are_refused() -> None:
         check_alike({Path("a"): first, Path("b"): {**first, "labels": ("Y", "X")}})
     with pytest.raises(CheckpointError, match="scheme: bioes in b, bio in a"):
         check_alike({Path("a"): first, Path("b"): {**first, "scheme": "bioes"}})
+    with pytest.raises(CheckpointError, match="layers: 2 in b, 1 in a"):
+        check_alike({Path("a"): first, Path("b"): {**first, "layers": 2}})
 
 
 def test_bundles_say_so_before_they_are_loaded(tmp_path: Path) -> None:

@@ -26,6 +26,7 @@ from multiclin.bench.commands import add_bench
 from multiclin.checking.commands import add_check, add_stats
 from multiclin.corpus.convert_command import add_command as add_convert
 from multiclin.corpus.download import add_command as add_download
+from multiclin.ensembling.commands import add_ensemble
 from multiclin.errors import ConfigError, CorpusError, MulticlinError
 from multiclin.tables import visible
 
@@ -249,6 +250,7 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("predict", help="find mentions: predict ckpt=PATH input=DIR output=DIR")
     commands.add_parser("evaluate", help="the official score: evaluate gold=PATH pred=PATH")
     _add_tune(commands)
+    add_ensemble(commands)
     _add_ray_predict(commands)
     add_commands(commands)
     add_bench(commands)

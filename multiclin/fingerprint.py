@@ -18,7 +18,7 @@ from multiclin.bundle import Model
 from multiclin.corpus.texts import Texts
 from multiclin.ensemble import Ensemble
 
-_NOTED = {"architectures", "dtype", "transformers_version"}
+NOTED = {"architectures", "dtype", "transformers_version"}
 """Fields of a config that transformers writes when it saves one."""
 
 
@@ -47,7 +47,7 @@ def digest(model: Model) -> str:
         weighted = zip(map(digest, model.members), model.weights, strict=True)
         return " + ".join(f"{weight} x {name}" for name, weight in weighted)
     facts = model.facts()
-    config = {key: value for key, value in facts["config"].items() if key not in _NOTED}
+    config = {key: value for key, value in facts["config"].items() if key not in NOTED}
     recipe = {
         key: facts["recipe"][key] for key in ("labels", "scheme", "head", "window", "overlap")
     }

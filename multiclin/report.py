@@ -66,14 +66,17 @@ def model_card(model: Model) -> str:
     labels = in_markdown(", ".join(model.recipe.labels))
     scores = [["score", "value"]]
     scores += [[name, f"{value:.4f}"] for name, value in sorted(about.get("scores", {}).items())]
+    measured = "Not scored yet."
+    if len(scores) > 1:
+        rule = "Strict micro-F1 by the official rule of MultiClinNER."
+        measured = f"{rule}\n\n{as_markdown(scores)}"
     facts = [["fact", "value"], *flat_rows({k: v for k, v in about.items() if k != "scores"})]
     return (
         f"# {labels} in clinical text\n\n"
         "A token-classification model made with multiclin. It marks mentions of "
         f"{labels} with character offsets.\n\n"
         "    python predict.py ckpt=THIS_FOLDER input=TEXTS output=PREDICTIONS\n\n"
-        f"## Scores\n\nStrict micro-F1 by the official rule of MultiClinNER.\n\n"
-        f"{as_markdown(scores)}\n\n## Made from\n\n{as_markdown(facts)}\n\n"
+        f"## Scores\n\n{measured}\n\n## Made from\n\n{as_markdown(facts)}\n\n"
         "## Limits\n\nFor research. Not a medical device: every mention needs a human reader "
         "before it decides anything about a patient. Texts of other languages or kinds than those "
         "named above will be read worse.\n"

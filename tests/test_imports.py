@@ -89,6 +89,7 @@ COMMANDS = (
     ["tune"],
     ["evaluate"],
     ["bench"],
+    ["ensembling"],
     ["cli"],
 )
 

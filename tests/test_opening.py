@@ -103,6 +103,8 @@ REFUSED: list[tuple[list[str], str]] = [
     ([*PREDICT, "ckpt=[]"], "give a checkpoint"),
     ([*PREDICT, "ckpt=[run,nowhere]"], "nowhere does not exist"),
     ([*PREDICT, "ckpt=[tos,run,fiebre]"], "labels: FIEBRE in fiebre, TOS in tos"),
+    (["ensemble", "select", "run", "nowhere"], "nowhere does not exist"),
+    (["ensemble", "soup", "tos", "fiebre", "--output", "new"], "labels: FIEBRE in fiebre"),
     ([*PREDICT, "input=nowhere"], "nowhere: no such file or folder"),
     ([*PREDICT, "output=done"], "exists already"),
     ([*PREDICT, "formats=[xml]"], "formats=xml is unknown"),
@@ -130,6 +132,7 @@ def test_help_and_scores_need_nothing_heavy(place: Path) -> None:
         *([*task, "--help"] for task in (["train"], ["predict"], ["evaluate"], ["corpus"])),
         *(["corpus", tool, "--help"] for tool in ("check", "convert", "download", "stats")),
         ["report", "--help"],
+        ["ensemble", "select", "--help"],
         ["evaluate", f"gold={gold}", f"pred={gold}"],
         ["corpus", "find", "corpus"],
     ]

@@ -127,6 +127,23 @@ def test_one_tokenization_in_two_windowings_stays_as_it_is() -> None:
     assert joined.besides is None
 
 
+def test_every_head_is_joined_by_itself() -> None:
+    bio = SCHEMES["bio"]
+    numbers = np.random.default_rng(1)
+    steps = numbers.random((2, 2, 3, 3), dtype=np.float32)
+    said = [(cut(TEXT, 5, 10), numbers.random((3, 6))), (cut(TEXT, 5, 9), numbers.random((3, 6)))]
+    merged = [Merged(one, its.astype(np.float32)) for one, its in said]
+    both = Units(bio, [voice(bio, 0.5, *tables) for tables in steps]).join(merged)
+    assert both.besides is not None
+    for head in (0, 1):
+        part = slice(3 * head, 3 * head + 3)
+        alone = Units(bio, [voice(bio, 0.5, tables[head]) for tables in steps])
+        joined = alone.join([one._replace(emissions=one.emissions[:, part]) for one in merged])
+        assert joined.besides is not None
+        assert joined.emissions.tolist() == both.emissions[:, part].tolist()
+        assert joined.besides[:, 0].tolist() == both.besides[:, head].tolist()
+
+
 def test_a_document_that_could_not_be_read_keeps_its_problem() -> None:
     problem = Problem(Path("a"), 0, "not UTF-8")
     bio = SCHEMES["bio"]

@@ -1,6 +1,6 @@
 """`multiclin ensemble`: its options, and what it prints.
 
-What is heavy (torch, transformers) is imported when a command runs.
+What is heavy (torch, transformers) is imported when a command runs, and its models are there.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from multiclin.members import check_said, members_of
 from multiclin.tables import as_text
 
 
@@ -35,6 +36,7 @@ def add_ensemble(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
 
 
 def _select(options: argparse.Namespace) -> None:
+    check_said(members_of(options.candidates))
     from multiclin.ensembling.selection import select_members, write_selection
 
     found = select_members(options.candidates, options.gold, options.work)
@@ -49,8 +51,10 @@ def _select(options: argparse.Namespace) -> None:
 
 
 def _soup(options: argparse.Namespace) -> None:
+    check_said(members_of(options.models))
     from multiclin.ensembling.soup import cook
 
     made = cook(options.models, options.output)
     print(f"the mean of {len(made.about['soup'])} models: {options.output}")
-    print("score it before you use it: python predict.py ckpt=... gold=...")
+    print(f"score it first (python predict.py ckpt={options.output} gold=...):")
+    print("the mean is a model only where all have begun from the same weights")

@@ -29,7 +29,6 @@ from multiclin.ensemble import check_same_tags
 from multiclin.ensembling.candidates import Candidate, Pool
 from multiclin.errors import ConfigError
 from multiclin.files import atomic_write
-from multiclin.members import check_said, members_of
 from multiclin.output import write_json
 from multiclin.tables import Table
 from multiclin.tune import gold_documents, validation_of
@@ -143,8 +142,7 @@ def select_members(names: Sequence[str], gold: Path | None, work: Path | None) -
         MulticlinError: A model or the gold is wrong, a candidate was trained on it, or none finds
             anything.
     """
-    paths = {name: find_model(name) for name in names}
-    check_said(members_of(list(paths)))
+    paths = {str(Path(name)): find_model(name) for name in names}
     gold = gold or validation_of(next(iter(paths.values())))
     first = load_model(next(iter(paths.values())))
     documents = gold_documents(gold, first.recipe.labels)

@@ -23,7 +23,7 @@ from multiclin.bundle import Model, load_model, save_bundle
 from multiclin.corpus import listing
 from multiclin.errors import CheckpointError, OutputError
 from multiclin.fingerprint import NOTED, digest
-from multiclin.members import Member, check_alike, check_said, members_of
+from multiclin.members import Member, check_alike, members_of
 from multiclin.report import model_card
 
 
@@ -40,7 +40,6 @@ def cook(names: Sequence[str], output: Path) -> Model:
     if output.exists():
         raise OutputError(f"{output} exists already; choose another place for the bundle")
     members = members_of(names)
-    check_said(members)
     made = soup(members)
     save_bundle(made, output, model_card(made))
     return made

@@ -10,8 +10,11 @@ update is part of the matrix once it is merged, so a bundle is a plain encoder, 
 `merged` makes of a checkpoint: to predict from either needs no peft.
 
 Gradient checkpointing (Chen et al. 2016, arXiv 1604.06174) keeps what goes into a layer, and
-computes the layer once more in the backward pass: a third more time for a fraction of the
+computes the layer once more in the backward pass: half as much time again for a fraction of the
 activations, with the same gradients. Random generators are put back for it, so dropout is the same.
+
+Cost (`small`, 8 windows of 512, ratios of a step's time and memory; tests/costs.py): three of six
+layers frozen 0.7 and 0.7, LoRA 1.15 and 0.95, gradient checkpointing 1.5 and 0.7.
 """
 
 from __future__ import annotations

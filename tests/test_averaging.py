@@ -15,7 +15,8 @@ from multiclin.averaging import Averaging, ExponentialAverage, TailAverage
 from multiclin.bundle import load_model
 from multiclin.errors import ConfigError
 from multiclin.saving import Saving
-from tests.test_saving import Weights, assert_equal, root, train
+from multiclin.stopping import Stop
+from tests.test_saving import Signal, Weights, assert_equal, root, train
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 __all__ = ["root"]
@@ -98,6 +99,20 @@ def test_the_last_checkpoint_opens_as_the_average(root: Path) -> None:
     opened = load_model(folder / "last.ckpt").tagger
     weights = {f"tagger.{name}": one for name, one in copied(opened).items()}
     assert_close(weights, exponential(steps.trained, 0.3, 9))
+
+
+def test_a_run_stopped_in_mid_validation_goes_on_with_its_own_weights(root: Path) -> None:
+    """The average is in the module then."""
+    whole = train(root, None, None, ExponentialAverage(0.3))
+    saving = Saving(root / "checkpoints", None)
+    last = saving.folder / "last.ckpt"
+    with Stop() as saving.stop, pytest.raises(SystemExit):
+        # Six batches of training, then the first one of the validation.
+        train(root, saving, None, ExponentialAverage(0.3), Signal(batches=7))
+    assert torch.load(last, weights_only=True)["global_step"] == 3
+    rest = train(root, Saving(saving.folder), last, ExponentialAverage(0.3))
+    assert_equal(rest.weights, whole.weights)
+    assert_equal(rest.best, whole.best)
 
 
 def test_without_validations_the_average_is_saved_too(root: Path) -> None:

@@ -151,9 +151,11 @@ def regularization_of(config: DictConfig, tagger: Tagger) -> Regularization:
     chosen = Regularization(**OmegaConf.to_container(config.regularization))  # type: ignore[arg-type]
     if chosen.r_drop and not has_dropout(tagger.encoder):
         fields = [key for key in vars(tagger.encoder.config) if "dropout" in key]
+        remedy = f"say model.config={{NAME: 0.1}} for one or more of {', '.join(fields)}"
+        if config.weights is not None:
+            remedy = f"weights={config.weights} keeps its own config: begin with another model"
         raise ConfigError(
             f"regularization.r_drop={chosen.r_drop}: this encoder has no dropout, so its two "
-            f"passes would be the same; say model.config={{{fields[0]}: 0.1}}; its dropouts are "
-            f"{', '.join(fields)}"
+            f"passes would be the same; {remedy}"
         )
     return chosen

@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 import torch
+from omegaconf import OmegaConf
 from torch import Tensor
 
 from multiclin import flat
 from multiclin.adapting import checkpoint_layers, freeze
+from multiclin.assembly import regularization_of
+from multiclin.errors import ConfigError
 from multiclin.heads import CrfHead, LinearHead, Tagger
 from multiclin.regularization import (
     Regularization,
@@ -93,6 +96,15 @@ def test_dropout_is_found_wherever_it_is() -> None:
     assert has_dropout(network("modernbert", classifier_dropout=0.1))
     assert has_dropout(network("modernbert", attention_dropout=0.1))
     assert has_dropout(network("bert"))
+
+
+def test_r_drop_without_dropout_is_refused() -> None:
+    chosen = {"regularization": {"r_drop": 1.0, "fgm": 0.0}, "weights": None}
+    with pytest.raises(ConfigError, match=r"no dropout.*say model\.config=.*mlp_dropout"):
+        regularization_of(OmegaConf.create(chosen), tagger())
+    with pytest.raises(ConfigError, match=r"weights=old keeps its own config"):
+        regularization_of(OmegaConf.create({**chosen, "weights": "old"}), tagger())
+    assert regularization_of(OmegaConf.create(chosen), tagger(**DROPOUT)).r_drop == 1.0
 
 
 def test_a_direction_has_length_one_in_each_window() -> None:

@@ -8,12 +8,18 @@ from pathlib import Path
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
+from multiclin.adapting import LowRank, add_low_rank, checkpoint_layers, freeze
 from multiclin.bundle import Model, Recipe, load_model, new_model
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule, vocabulary
 from multiclin.encoder import Subwords, scratch_config
+from multiclin.errors import ConfigError
+from multiclin.heads import LinearHead, Tagger
+from multiclin.losses import LossSettings
 from multiclin.module import NerModule
 from multiclin.opening import splitting_of
+from multiclin.optimization import Rates
+from multiclin.regularization import Regularization, has_dropout
 from multiclin.schema import TUNED, bias_of
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
@@ -32,7 +38,7 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
     )
     cache = Path(config.data.cache)
     splitting = splitting_of(config)
-    model = make_model(config, corpus, splitting, cache)
+    model = adapt(config, make_model(config, corpus, splitting, cache))
     data = NerDataModule(corpus, model, splitting, loading, cache)
     data.prepare_data()
     data.setup()
@@ -84,9 +90,72 @@ def started_from(older: Model, recipe: Recipe) -> Model:
     return model
 
 
-def make_module(config: DictConfig, model: Model) -> NerModule:
-    """The LightningModule with optimizer and schedule."""
-    optim = config.optim
+def adapt(config: DictConfig, model: Model) -> Model:
+    """The model, of which only what the config says is trained; and it itself."""
+    network, chosen = model.tagger.encoder, config.model
+    if chosen.lora is not None:
+        lora = OmegaConf.to_container(chosen.lora)
+        add_low_rank(network, LowRank(**lora))  # type: ignore[arg-type]
+        model.about["lora"] = lora  # What checkpoints are merged by.
+    if chosen.freeze is not None:
+        freeze(network, chosen.freeze)
+    if chosen.gradient_checkpointing:
+        checkpoint_layers(network)
+    return model
+
+
+def make_module(config: DictConfig, data: NerDataModule) -> NerModule:
+    """The LightningModule with losses, optimizer and schedule."""
+    optim, model = config.optim, data.model
+    choose_losses(config, data)
     return NerModule(
-        model, instantiate(optim.optimizer), instantiate(optim.schedule), optim.weight_decay
+        model,
+        instantiate(optim.optimizer),
+        instantiate(optim.schedule),
+        optim.weight_decay,
+        rates=rates_of(config),
+        regularization=regularization_of(config, model.tagger),
     )
+
+
+def choose_losses(config: DictConfig, data: NerDataModule) -> None:
+    """Give linear heads the loss that the config trains them on."""
+    settings = LossSettings(**OmegaConf.to_container(config.loss))  # type: ignore[arg-type]
+    if settings.is_plain:
+        return
+    labels, heads = data.model.recipe.tagging.heads, data.model.tagger.heads
+    for label, head, counts in zip(labels, heads, data.tag_counts(), strict=True):
+        assert isinstance(head, LinearHead)
+        head.criterion = settings.of_head(head.scheme, counts)
+        if head.criterion.weights is not None:
+            pairs = zip(head.scheme.tags, head.criterion.weights.tolist(), strict=True)
+            said = ", ".join(f"{tag} {weight:.3g}" for tag, weight in pairs)
+            log.info("class weights of %s: %s", label, said)
+
+
+def rates_of(config: DictConfig) -> Rates | None:
+    """The learning rates of the parts of a model; None where all are one."""
+    optim = config.optim
+    rates = Rates(
+        optim.learning_rate, optim.head_learning_rate, optim.crf_learning_rate, optim.layer_decay
+    )
+    return None if rates == Rates(optim.learning_rate) else rates
+
+
+def regularization_of(config: DictConfig, tagger: Tagger) -> Regularization:
+    """What is added to the loss.
+
+    Raises:
+        ConfigError: Two passes would be the same, for there is no dropout.
+    """
+    chosen = Regularization(**OmegaConf.to_container(config.regularization))  # type: ignore[arg-type]
+    if chosen.r_drop and not has_dropout(tagger.encoder):
+        fields = [key for key in vars(tagger.encoder.config) if "dropout" in key]
+        remedy = f"say model.config={{NAME: 0.1}} for one or more of {', '.join(fields)}"
+        if config.weights is not None:
+            remedy = f"weights={config.weights} keeps its own config: begin with another model"
+        raise ConfigError(
+            f"regularization.r_drop={chosen.r_drop}: this encoder has no dropout, so its two "
+            f"passes would be the same; {remedy}"
+        )
+    return chosen

@@ -24,6 +24,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from multiclin import flat
+from multiclin.adapting import merged
 from multiclin.analysis.runs import BUNDLE, find_model
 from multiclin.batch import Collate
 from multiclin.decoding import Assembler, Decoder, Merger
@@ -314,6 +315,8 @@ def _from_checkpoint(path: Path) -> Model:
     checkpoint = read_checkpoint(path)
     with _explained(f"ckpt={path} is a broken checkpoint"):
         facts, weights = checkpoint[KEY], checkpoint["state_dict"]
+        if lora := facts["about"].get("lora"):
+            weights = merged(weights, lora["alpha"])
         model = _from_facts(facts, Subwords(facts["tokenizer"]), path, weights)
         model.tagger.load_state_dict(
             {name.removeprefix("tagger."): one for name, one in weights.items()}

@@ -40,7 +40,7 @@ from multiclin.flat import takes_rows
 from multiclin.splitting import Splitting, share_out
 from multiclin.stopping import serve_on
 from multiclin.store import Store, entry_of, store_name
-from multiclin.windows import Tokenized
+from multiclin.windows import IGNORED, Tokenized, Window
 
 log = logging.getLogger(__name__)
 
@@ -231,6 +231,17 @@ class NerDataModule(pl.LightningDataModule):
         }
         with atomic_write(kept, overwrite=True) as stream:
             json.dump(counts, stream)
+        return found
+
+    def tag_counts(self) -> list[list[int]]:
+        """Per head how often each of its tags is gold in the training documents."""
+        tagging = self.model.recipe.tagging
+        counts = np.zeros((len(tagging.heads), len(tagging.scheme)), dtype=np.int64)
+        for number in self.split["train"]:
+            _, tags = self.store.tokens(number, Window(0, int(self.store.lengths[number])))
+            for row, gold in enumerate(tags):
+                counts[row] += np.bincount(gold[gold != IGNORED], minlength=len(tagging.scheme))
+        found: list[list[int]] = counts.tolist()
         return found
 
     def train_dataloader(self) -> DataLoader[Any]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from multiclin import flat
 from multiclin.crf import Chain
 from multiclin.errors import ConfigError
+from multiclin.losses import TokenLoss
 from multiclin.tagging import Scheme, Transitions
 from multiclin.windows import IGNORED
 
@@ -56,10 +57,21 @@ class Head(nn.Module, ABC):
 
 
 class LinearHead(Head):
-    """Softmax over the tags of each token, as in the paper (section 2.2)."""
+    """Softmax over the tags of each token, as in the paper (section 2.2).
+
+    Attributes:
+        criterion: What is trained on in place of cross-entropy, which validations still tell.
+    """
+
+    def __init__(self, scheme: Scheme) -> None:
+        super().__init__(scheme)
+        self.criterion: TokenLoss | None = None
 
     def loss(self, emissions: Tensor, tags: Tensor) -> Tensor:
-        """Cross-entropy summed over labelled tokens."""
+        """Cross-entropy, or in training the criterion, summed over labelled tokens."""
+        if self.training and self.criterion is not None:
+            found: Tensor = self.criterion(emissions, tags)
+            return found
         return nn.functional.cross_entropy(
             emissions.float().flatten(0, 1),
             tags.flatten().long(),

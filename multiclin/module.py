@@ -21,12 +21,14 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from multiclin.averaging import Averaging
 from multiclin.batch import Batch
 from multiclin.bundle import KEY, Model
 from multiclin.decoding import Assembler
 from multiclin.document import Document
 from multiclin.errors import DivergedError
-from multiclin.optimization import parameter_groups
+from multiclin.optimization import Rates, parameter_groups
+from multiclin.regularization import Regularization
 from multiclin.scoring.official import Score, score_mentions
 from multiclin.scoring.seqeval import seqeval_f1
 from multiclin.tuning import Emitted
@@ -73,6 +75,8 @@ class NerModule(pl.LightningModule):
         optimizer: Called with the parameter groups. Only training needs it and the next one.
         schedule: Called with the optimizer and `steps`, the number of optimizer steps in all.
         weight_decay: Decay of matrices.
+        rates: Learning rates of its parts; None: all learn at the optimizer's.
+        regularization: What is added to the loss of a training step.
     """
 
     def __init__(
@@ -81,11 +85,16 @@ class NerModule(pl.LightningModule):
         optimizer: Callable[[list[dict[str, Any]]], Optimizer] | None = None,
         schedule: Callable[..., LRScheduler] | None = None,
         weight_decay: float = 0.0,
+        *,
+        rates: Rates | None = None,
+        regularization: Regularization | None = None,
     ) -> None:
         super().__init__()
         self.model = model
         self.tagger = model.tagger
-        self._optimizer, self._schedule, self._weight_decay = optimizer, schedule, weight_decay
+        self._optimizer, self._schedule = optimizer, schedule
+        self._weight_decay, self._rates = weight_decay, rates
+        self._regularization = regularization or Regularization()
         self._assembler: Assembler | None = None
         self.scored: list[Scored] = []
         self.emitted: list[Emitted] | None = None
@@ -96,8 +105,9 @@ class NerModule(pl.LightningModule):
         return self.tagger.emissions(batch)
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        """Mean loss per labelled token, weighed as the batch is in its optimizer step."""
-        loss = self.tagger.loss(self(batch), self._tags(batch))
+        """What is minimised, per labelled token, weighed as the batch is in its optimizer step."""
+        tags = self._tags(batch)
+        loss = self._regularization.loss(self.tagger, batch.ids, batch.mask, tags)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss * batch.weight
 
@@ -153,10 +163,11 @@ class NerModule(pl.LightningModule):
         self._log_scores("test")
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union type
-        """Optimizer over two parameter groups, schedule per optimizer step."""
+        """Optimizer over the parameter groups, schedule per optimizer step."""
         if self._optimizer is None or self._schedule is None:
             raise RuntimeError("this module was made without an optimizer: it only predicts")
-        optimizer = self._optimizer(parameter_groups(self.tagger, self._weight_decay))
+        groups = parameter_groups(self.tagger, self._weight_decay, self._rates)
+        optimizer = self._optimizer(groups)
         steps = int(self.trainer.estimated_stepping_batches)
         schedule = self._schedule(optimizer, steps=max(1, steps))
         return {
@@ -165,8 +176,11 @@ class NerModule(pl.LightningModule):
         }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the model's facts into the checkpoint."""
+        """Put the model's facts into the checkpoint, and an average of its weights."""
         checkpoint[KEY] = self.model.facts()
+        for averaging in self.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(averaging, Averaging):
+                averaging.put_into(checkpoint["state_dict"])
 
     def _tags(self, batch: Batch) -> Tensor:
         if batch.tags is None:

@@ -22,6 +22,7 @@ from multiclin.corpus.texts import check_place
 from multiclin.encoder import check_directory
 from multiclin.errors import ConfigError
 from multiclin.files import IN_USE, read_text
+from multiclin.limits import check_recipe
 from multiclin.members import check_said, members_of
 from multiclin.output import Output
 from multiclin.repeating import check_folder_stays
@@ -58,6 +59,7 @@ def check_training(config: DictConfig) -> None:
     check_choices(config)
     check_precision(config.trainer.precision)
     check_bias(config)
+    check_recipe(config)
     Step.of(config)
     if config.ckpt_path is None:
         if not (folder / IN_USE).exists():  # By whom is told where it is claimed.

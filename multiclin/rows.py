@@ -72,6 +72,12 @@ class Row:
         ends = torch.tensor((0, *self.lengths)).cumsum(0)
         return ends.to(self.device, torch.int32)
 
+    @property
+    def windows(self) -> Tensor:
+        """The number of each token's window, shape (tokens,)."""
+        lengths = torch.tensor(self.lengths, device=self.device)
+        return torch.repeat_interleave(torch.arange(len(lengths), device=self.device), lengths)
+
     def runs(self) -> list[tuple[int, int, int]]:
         """Neighbouring windows of equal length: their first token, their number, their length."""
         runs: list[tuple[int, int, int]] = []
@@ -95,8 +101,7 @@ class Row:
         Returns:
             0 or minus infinity, shape (blocks, 1, BLOCK, reach + BLOCK + reach).
         """
-        windows = torch.tensor(self.lengths, device=self.device)
-        window = torch.repeat_interleave(torch.arange(len(windows), device=self.device), windows)
+        window = self.windows
         around = functional.pad(window, (reach, reach), value=-1)
         keys = around.unfold(0, reach + BLOCK + reach, BLOCK)
         query = torch.arange(BLOCK, device=self.device)[:, None] + reach

@@ -59,6 +59,16 @@ class Data:
 
 
 @dataclass
+class LowRank:
+    """Updates of LoRA."""
+
+    r: int = MISSING
+    alpha: float = MISSING
+    targets: Any = MISSING
+    dropout: float = MISSING
+
+
+@dataclass
 class Encoder:
     """A pretrained encoder, or the size of a new one."""
 
@@ -66,6 +76,9 @@ class Encoder:
     encoder: str | None = MISSING
     vocabulary: int | None = MISSING
     config: dict[str, Any] = MISSING
+    freeze: Any = MISSING
+    gradient_checkpointing: bool = MISSING
+    lora: LowRank | None = MISSING
 
 
 @dataclass
@@ -76,10 +89,30 @@ class Head:
 
 
 @dataclass
+class Loss:
+    """The loss of single tokens that is trained on."""
+
+    gamma: float = MISSING
+    smoothing: float = MISSING
+    weights: Any = MISSING
+
+
+@dataclass
+class Regularization:
+    """What is added to the loss."""
+
+    r_drop: float = MISSING
+    fgm: float = MISSING
+
+
+@dataclass
 class Optim:
     """Optimizer and schedule."""
 
     learning_rate: float = MISSING
+    head_learning_rate: float | None = MISSING
+    crf_learning_rate: float | None = MISSING
+    layer_decay: float = MISSING
     weight_decay: float = MISSING
     warmup_ratio: float = MISSING
     optimizer: Any = MISSING
@@ -164,7 +197,9 @@ class Train:
     data: Data = MISSING
     model: Encoder = MISSING
     head: Head = MISSING
+    loss: Loss = MISSING
     optim: Optim = MISSING
+    regularization: Regularization = MISSING
     trainer: Any = MISSING
     callbacks: Any = MISSING
     logger: Any = MISSING

@@ -10,16 +10,17 @@ from __future__ import annotations
 
 _FAMILIES = {
     "multiclin": (
-        *("divergence.Divergence", "logs.Visible", "optimization.linear_schedule"),
+        *("averaging.ExponentialAverage", "averaging.TailAverage", "divergence.Divergence"),
+        *("logs.Visible", "optimization.linear_schedule"),
         *("running.Progress", "saving.Saving", "sweeps.Summary", "tracking.WandbLogger"),
     ),
     "pytorch_lightning": ("Trainer",),
     "pytorch_lightning.callbacks": (
-        *("DeviceStatsMonitor", "EarlyStopping", "EMAWeightAveraging"),
-        *("GradientAccumulationScheduler", "LearningRateFinder", "LearningRateMonitor"),
+        # None that averages weights: best.ckpt would get those of the last step (`averaging`).
+        *("DeviceStatsMonitor", "EarlyStopping", "GradientAccumulationScheduler"),
+        *("LearningRateFinder", "LearningRateMonitor"),
         *("ModelCheckpoint", "ModelSummary", "RichModelSummary", "RichProgressBar"),
-        *("SpikeDetection", "StochasticWeightAveraging", "ThroughputMonitor", "Timer"),
-        *("TQDMProgressBar", "WeightAveraging"),
+        *("SpikeDetection", "ThroughputMonitor", "Timer", "TQDMProgressBar"),
     ),
     "pytorch_lightning.loggers": (
         *("CometLogger", "CSVLogger", "MLFlowLogger", "TensorBoardLogger", "WandbLogger"),

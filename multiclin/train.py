@@ -25,6 +25,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin import __version__
+from multiclin.adapting import merge
 from multiclin.analysis.evaluation import lexicon_of
 from multiclin.analysis.runs import save, save_lexicon
 from multiclin.assembly import make_module, open_data
@@ -122,7 +123,7 @@ def fit_and_score(config: DictConfig, stop: Stop) -> float | None:
     data = open_data(config, corpus)
     if search:
         search.begin(corpus.digest, config.data.batch_size)
-    module = make_module(config, data.model)
+    module = make_module(config, data)
     ceilings = data.ceilings()
     log.info("documents\n%s", data.overview())
     log.info(
@@ -269,11 +270,13 @@ def keep(folder: Path, data: NerDataModule, scored: Mapping[str, Sequence[Scored
 
 
 def take_best(trainer: pl.Trainer, module: NerModule) -> None:
-    """Put the weights of the best checkpoint into the module."""
+    """Put the weights of the best checkpoint into the module, LoRA's updates into its matrices."""
     best = getattr(trainer.checkpoint_callback, "best_model_path", "")
     if best:
         state = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
         module.load_state_dict(state["state_dict"])
+    if lora := module.model.about.get("lora"):
+        merge(module.tagger.encoder, lora["alpha"])
 
 
 def provenance(

@@ -268,6 +268,31 @@ def test_the_name_of_a_run_tells_its_fold() -> None:
     assert resolved("train", "fold=0")["run_name"] == "disease-mrbert_biomed-13-fold0"
 
 
+def test_by_default_no_recipe_is_on() -> None:
+    """What a training does without being told is the paper's."""
+    config = resolved("train")
+    assert config["loss"] == {"gamma": 0.0, "smoothing": 0.0, "weights": None}
+    assert config["regularization"] == {"r_drop": 0.0, "fgm": 0.0}
+    optim, model = config["optim"], config["model"]
+    assert [optim[f"{part}_learning_rate"] for part in ("head", "crf")] == [None, None]
+    assert optim["layer_decay"] == 1.0
+    assert (model["freeze"], model["gradient_checkpointing"], model["lora"]) == (None, False, None)
+    assert "averaging" not in config["callbacks"]
+
+
+def test_lora_belongs_to_the_model() -> None:
+    expected = {"r": 8, "alpha": 16.0, "targets": "all-linear", "dropout": 0.0}
+    assert resolved("train", "lora=all_linear")["model"]["lora"] == expected
+    words = "model.lora={r: 8, alpha: 16, targets: all-linear, dropout: 0}"
+    assert resolved("train", words)["model"]["lora"] == expected
+
+
+def test_options_of_callbacks_combine() -> None:
+    default = resolved("train")["callbacks"].keys()
+    found = resolved("train", "callbacks=[early_stopping,ema]")["callbacks"].keys()
+    assert found - default == {"early_stopping", "averaging"}
+
+
 def test_callbacks_of_hydra_are_admitted() -> None:
     callbacks = composed("train").hydra.callbacks
     assert [type(make(node)) for node in callbacks.values()] == [Summary]

@@ -196,6 +196,13 @@ def test_a_text_in_two_splits_is_found(data: NerDataModule) -> None:
     ]
 
 
+def test_tags_are_counted_in_the_training_documents(data: NerDataModule) -> None:
+    ((outside, begins, _),) = data.tag_counts()
+    documents = [data.store.tokenized(number) for number in data.split["train"]]
+    assert begins == sum(len(one.document.spans) for one in documents)  # BIO: one B each
+    assert outside == sum(int((one.tags == 0).sum()) for one in documents if one.tags is not None)
+
+
 def test_headers_and_ceilings_follow_the_split(data: NerDataModule) -> None:
     assert {name: len(side) for name, side in data.headers().items()} == {
         "train": 5,

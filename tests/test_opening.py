@@ -95,6 +95,7 @@ REFUSED: list[tuple[list[str], str]] = [
     ([*TRAIN, "data.batch_size=0"], "data.batch_size=0: give a whole number"),
     ([*TRAIN, "trainer.precision=bf16-true"], "say bf16-mixed"),
     ([*TRAIN, "tagging.scheme=bilou"], "choose from bio, bioes"),
+    ([*TRAIN, "head=crf", "loss=focal"], "head=crf has a loss of its own"),
     ([*TRAIN, "weights=nowhere"], "nowhere does not exist"),
     ([*TRAIN, "ckpt_path=nowhere"], "nowhere is not there"),
     ([*TRAIN, "model.encoder=./nowhere"], "there is no such directory"),

@@ -20,6 +20,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch.optim import AdamW
 
+from multiclin.averaging import ExponentialAverage, TailAverage
 from multiclin.bundle import Recipe, new_model
 from multiclin.corpus.source import Corpus
 from multiclin.datamodule import Loading, NerDataModule
@@ -160,12 +161,16 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[Callable[[], pl.Callback]], int]]
     "steps": ({"max_epochs": -1, "max_steps": 8}, [], 8),
     "part of an epoch": ({"limit_train_batches": 4}, [], 9),
     "workers": ({"workers": 2, "max_epochs": 2}, [], 8),
+    "averaged": ({"max_epochs": 2, "val_check_interval": 0.5}, [ExponentialAverage], 8),
+    "averaged in the end": ({"max_epochs": 2}, [lambda: TailAverage(0.4)], 8),
 }
+
+FAST = ("plain", "averaged")
 
 
 @pytest.mark.parametrize(
     "name",
-    [pytest.param(one, marks=[] if one == "plain" else [pytest.mark.slow]) for one in SETTINGS],
+    [pytest.param(one, marks=[] if one in FAST else [pytest.mark.slow]) for one in SETTINGS],
 )
 def test_from_every_checkpoint_a_run_ends_the_same(root: Path, name: str) -> None:
     settings, callbacks, saves = SETTINGS[name]
@@ -202,10 +207,12 @@ class Signal(pl.Callback):
         self.on_train_batch_start()
 
 
-@pytest.mark.parametrize("name", [pytest.param("plain", marks=pytest.mark.slow), "two validations"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("plain", marks=pytest.mark.slow), "two validations", "averaged"]
+)
 def test_a_run_stopped_again_and_again_ends_the_same(root: Path, name: str) -> None:
-    settings, _, _ = SETTINGS[name]
-    whole = train(root, **settings)
+    settings, callbacks, _ = SETTINGS[name]
+    whole = train(root, None, None, *(make() for make in callbacks), **settings)
     numbers, rest = random.Random(7), None
     stops: list[Any] = []
     while rest is None:
@@ -214,7 +221,8 @@ def test_a_run_stopped_again_and_again_ends_the_same(root: Path, name: str) -> N
         with Stop() as saving.stop:
             try:
                 ckpt = last if last.exists() else None
-                rest = train(root, saving, ckpt, Signal(numbers.randint(1, 5)), **settings)
+                more = [*(make() for make in callbacks), Signal(numbers.randint(1, 5))]
+                rest = train(root, saving, ckpt, *more, **settings)
             except SystemExit as stop:
                 stops.append(stop.code)
     assert len(stops) > 3

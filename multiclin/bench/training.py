@@ -113,7 +113,7 @@ def fit(task: Task, steps: Steps) -> None:
         data = open_data(config, open_corpus(config))
         trainer = trainer_of(config, None, Stop(), validated=False)
         trainer.callbacks.append(steps)  # type: ignore[attr-defined]
-        trainer.fit(make_module(config, data.model), datamodule=data)
+        trainer.fit(make_module(config, data), datamodule=data)
 
     settings = [
         *(f"+trainer.max_steps={steps.pace.all_steps}", "trainer.max_epochs=-1"),

@@ -99,9 +99,8 @@ def add_low_rank(network: PreTrainedModel, lora: LowRank) -> None:
     from peft.tuners.lora import LoraLayer
 
     targets = lora.targets if isinstance(lora.targets, str) else list(lora.targets)
-    config = LoraConfig(
-        r=lora.r, lora_alpha=lora.alpha, target_modules=targets, lora_dropout=lora.dropout
-    )
+    settings: dict[str, Any] = {"lora_alpha": lora.alpha, "lora_dropout": lora.dropout}
+    config = LoraConfig(r=lora.r, target_modules=targets, **settings)
     try:
         inject_adapter_in_model(config, network.base_model)
     except ValueError as error:

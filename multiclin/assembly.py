@@ -10,13 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from multiclin.bundle import Model, Recipe, load_model, new_model
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule, vocabulary
+from multiclin.datamodule import Loading, NerDataModule
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.module import NerModule
-from multiclin.opening import splitting_of
+from multiclin.opening import sampling_of, splitting_of
 from multiclin.schema import TUNED, bias_of
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
+from multiclin.vocabulary import vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +30,7 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
         config.seed,
         config.data.workers,
         config.data.validation.fraction,
+        sampling_of(config),
     )
     cache = Path(config.data.cache)
     splitting = splitting_of(config)

@@ -73,6 +73,10 @@ class NerModule(pl.LightningModule):
         optimizer: Called with the parameter groups. Only training needs it and the next one.
         schedule: Called with the optimizer and `steps`, the number of optimizer steps in all.
         weight_decay: Decay of matrices.
+
+    Attributes:
+        scored: Documents of the last validation or test.
+        tested: What the figures of a test are called: `test/strict_f1`.
     """
 
     def __init__(
@@ -89,6 +93,7 @@ class NerModule(pl.LightningModule):
         self._assembler: Assembler | None = None
         self.scored: list[Scored] = []
         self.emitted: list[Emitted] | None = None
+        self.tested = "test"
         self._losses: list[tuple[float, int]] = []  # mean of a batch, labelled tokens in it
 
     def forward(self, batch: Batch) -> Tensor:
@@ -138,7 +143,7 @@ class NerModule(pl.LightningModule):
 
     def test_step(self, batch: Batch, _: int) -> None:
         """The same for the test documents."""
-        self._evaluate(batch, "test")
+        self._evaluate(batch, self.tested)
 
     def predict_step(self, batch: Batch, _: int) -> Tensor:
         """Emissions; the prediction callback makes mentions of them."""
@@ -150,7 +155,7 @@ class NerModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """The same for the test documents."""
-        self._log_scores("test")
+        self._log_scores(self.tested)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union type
         """Optimizer over two parameter groups, schedule per optimizer step."""

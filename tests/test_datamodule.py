@@ -15,11 +15,12 @@ import torch
 
 from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule, vocabulary
+from multiclin.datamodule import Loading, NerDataModule
 from multiclin.document import Document
 from multiclin.errors import CheckpointError, ConfigError, CorpusError
 from multiclin.splitting import Splitting
 from multiclin.store import Store
+from multiclin.vocabulary import vocabulary
 from tests.toy_models import CASES, marked, toy_model, toy_set
 
 LABELS = {"disease": "DISEASE"}

@@ -26,6 +26,7 @@ DOCUMENTS = (
     ["corpus"],
     ["tagging"],
     ["windows"],
+    ["mixture"],
     ["scoring"],
 )
 ANALYSIS = (["figures"], ["analysis"], ["members"])
@@ -33,6 +34,8 @@ MODEL = (
     ["encoder"],
     ["checking"],
     ["store"],
+    ["versions"],
+    ["sampling"],
     ["batch"],
     ["dropout"],
     ["rows"],
@@ -58,9 +61,11 @@ MODEL = (
 )
 LIGHTNING = (
     ["splitting"],
+    ["vocabulary"],
     ["stopping"],
     ["datamodule"],
     ["module"],
+    ["forgetting"],
     ["pace"],
     ["callbacks"],
     ["saving"],
@@ -75,6 +80,7 @@ COMMANDS = (
     ["schema"],
     ["config"],
     ["unfinished"],
+    ["sweep_runs"],
     ["sweeps"],
     ["tracking"],
     ["running"],

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from multiclin.config import CONF_DIR, run
 from multiclin.errors import ConfigError
-from multiclin.sweeps import find_runs, publish, read_run, summary
+from multiclin.sweep_runs import find_runs, read_run
+from multiclin.sweeps import publish, summary
 from multiclin.tables import as_text
 from multiclin.unfinished import FAILED, Unfinished
 from tests.commands import MODEL, Work, read_json, succeeded

@@ -4,7 +4,7 @@ In MultiClinNER the text of a case differs slightly between its entity folders, 
 revised one by one (FACTS 2): mentions of one entity cannot be laid over the text of another. Here
 one of the texts is chosen for each case, that to which the most mentions can be carried over, and
 every other version is aligned to it, letter by letter (`alignment`). With one text for all, a model
-with a head per entity learns from all its heads at once (`data.joined=true`), as the winner of the
+with a head per entity reads it once for all its heads (`versions`), as that of the winner of the
 task did, who kept over 94 % of the mentions (FACTS 7).
 
 A wrong mention is worse than a lost one. A mention is carried over where it has the same words, but

@@ -46,9 +46,7 @@ def _run(options: argparse.Namespace) -> None:
     if losses := Counter(one.reason for one in done.lost):
         rows = [(reason, f"{number:,}") for reason, number in losses.most_common()]
         print(as_text([("lost, for", "mentions"), *rows]), file=sys.stderr)
-    print(
-        f"to train on it: python train.py entity=joint data.root={options.target} data.joined=true"
-    )
+    print(f"to train on it: python train.py entity=joint data.root={options.target}")
 
 
 def said(done: Consolidation) -> str:

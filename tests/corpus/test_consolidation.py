@@ -205,7 +205,7 @@ def test_the_command_says_what_is_kept_and_writes_a_tree(
         "es        SYMPTOM         2     2      1.0000              0     0",
         "all                       4     4      1.0000              0     0",
         "2 cases, 0 of them of one text already; text taken from: disease 1, symptom 1",
-        f"to train on it: python train.py entity=joint data.root={out} data.joined=true",
+        f"to train on it: python train.py entity=joint data.root={out}",
     ]
     found = {document.id[13:]: document for _, document in read_sets(find_sets(out))}
     assert {name: in_brackets(document) for name, document in found.items()} == {

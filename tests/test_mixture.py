@@ -19,7 +19,7 @@ ES, IT = Group("es", ("DISEASE",)), Group("it", ("DISEASE",))
 OLD = Group("es", ("DISEASE",), replayed=True)
 
 
-def mixture(counts: dict[Group, int], **sampling: Any) -> Mixture:
+def mixture(counts: dict[Group, int], **sampling: Any) -> Mixture:  # noqa: ANN401
     groups = [group for group, count in counts.items() for _ in range(count)]
     return Mixture(groups, Sampling(**sampling), seed=1)
 

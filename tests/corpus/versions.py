@@ -19,6 +19,7 @@ from unicodedata import normalize
 
 import regex
 
+from multiclin.corpus.brat import write_ann, write_text
 from multiclin.corpus.consolidation import consolidated
 from multiclin.corpus.release import find_sets, read_set
 from multiclin.document import Document
@@ -93,6 +94,16 @@ def changed(word: str, kind: str, words: Sequence[str], rng: Random) -> str:
     if kind == "no accents":
         return "".join(c for c in normalize("NFD", word) if not regex.match(r"\p{M}", c)) or word
     return word
+
+
+def reword(root: Path, strength: float) -> None:
+    """Make versions of the training documents of a tree, in their place."""
+    for one in find_sets(root):
+        for document in list(read_set(one)) if one.split == "train" else ():
+            words, rng = WORD.findall(document.text), Random(document.id)
+            other = version(document, strength, words, rng)
+            write_text(other, one.folder / "txt", overwrite=True)
+            write_ann(other, one.folder / "ann", overwrite=True)
 
 
 def case_of_all(versions: Sequence[Document]) -> Document:

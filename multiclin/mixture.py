@@ -131,47 +131,51 @@ class Mixture:
     @property
     def is_plain(self) -> bool:
         """Whether every window comes once in every epoch."""
-        return self.sampling.temperature == 1 and not self.sampling.focus and not self._old
+        replays = any(group.replayed for group in self.windows)
+        return self.sampling.temperature == 1 and not self.sampling.focus and not replays
 
-    def quotas(self, epoch: int) -> dict[Group, int]:
-        """Windows of each group in an epoch."""
+    def expected(self, epoch: int) -> dict[Group, float]:
+        """Windows of each group in an epoch, in the mean of many draws."""
         sampling = self.sampling
         new = [group for group in self.windows if not group.replayed]
         if sampling.focus and epoch >= sampling.first_focused:
             new = [group for group in new if group.language in sampling.focus]
         old = [group for group in self.windows if group.replayed]
-        return {**self._shared(new, self._new), **self._shared(old, self._old)}
+        return {**self._flattened(new, self._new), **self._flattened(old, self._old)}
 
-    def _shared(self, groups: Sequence[Group], total: int) -> dict[Group, int]:
+    def _flattened(self, groups: Sequence[Group], total: int) -> dict[Group, float]:
         """A number of windows, shared by groups."""
         sizes = np.array([len(self.windows[group]) for group in groups], dtype=np.float64)
         shares = sizes ** (1 / self.sampling.temperature)
-        return dict(zip(groups, apportioned(shares, total), strict=True))
+        return dict(zip(groups, (total * shares / shares.sum()).tolist(), strict=True))
 
     def drawn(self, epoch: int) -> Ints:
         """The windows of an epoch, by number, in no order that matters."""
         generator = np.random.default_rng([self.seed, epoch, 1])
+        expected = self.expected(epoch)
+        quotas = whole_parts(list(expected.values()), generator.random())
         parts = [np.empty(0, dtype=np.int64)]
-        for group, total in self.quotas(epoch).items():
-            times, more = divmod(total, len(self.windows[group]))
+        for group, quota in zip(expected, quotas, strict=True):
+            times, more = divmod(quota, len(self.windows[group]))
             parts.append(np.repeat(self.windows[group], times))
             parts.append(generator.permutation(self.windows[group])[:more])
         return np.concatenate(parts)
 
     def table(self) -> Table:
         """How many windows there are of each group, and how many an epoch has."""
-        quotas = {"an epoch has": self.quotas(0)}
+        columns = {"an epoch has": self.expected(0)}
         if self.sampling.focus:
             first, end = self.sampling.first_focused, self.sampling.epochs
             parts = {(0, first): 0, (first, end): first}
-            quotas = {_said(*part): self.quotas(one) for part, one in parts.items() if part[1]}
-        rows = [["language", "labels", "windows", *quotas]]
+            columns = {_said(*part): self.expected(one) for part, one in parts.items() if part[1]}
+        rows = [["language", "labels", "windows", *columns]]
         for group, windows in self.windows.items():
             labels = group.labels
             said = "+".join(labels) if len(labels) < 4 else f"{len(labels)} labels"
             language = f"{group.language or '?'}{', replayed' if group.replayed else ''}"
-            counts = [quota.get(group, 0) for quota in quotas.values()]
-            rows.append([language, said, f"{len(windows):,}", *(f"{one:,}" for one in counts)])
+            counts = [one.get(group, 0.0) for one in columns.values()]
+            shown = [f"{one:,.1f}".removesuffix(".0") for one in (len(windows), *counts)]
+            rows.append([language, said, *shown])
         return rows
 
     def __str__(self) -> str:
@@ -189,17 +193,19 @@ def _said(first: int, end: int) -> str:
     return f"epochs {first + 1} to {end}" if end - first > 1 else f"epoch {end}"
 
 
-def apportioned(shares: npt.NDArray[np.float64], total: int) -> list[int]:
-    """A number cut into whole parts in proportion to shares, by the largest remainders.
+def whole_parts(parts: Sequence[float], offset: float) -> list[int]:
+    """Numbers, each rounded up or down, so that their sum stays.
+
+    With an offset drawn evenly from [0, 1) each is in the mean what it was: how many whole numbers
+    lie between the sum before it and the sum behind it (systematic sampling, Madow 1949).
+
+    Args:
+        parts: Numbers with a whole sum.
+        offset: At least 0, below 1.
 
     Example:
-        >>> apportioned(np.array([2.0, 1.0, 1.0]), 6)
-        [3, 2, 1]
+        >>> whole_parts([1.5, 1.5, 2.0], 0.25), whole_parts([1.5, 1.5, 2.0], 0.75)
+        ([1, 2, 2], [2, 1, 2])
     """
-    if not len(shares):
-        return []
-    exact = shares / shares.sum() * total
-    whole = np.floor(exact).astype(np.int64)
-    largest = np.argsort(whole - exact, kind="stable")
-    whole[largest[: total - int(whole.sum())]] += 1
-    return list(map(int, whole))
+    sums = np.round(np.cumsum([0.0, *parts]), 6)  # What should be whole is.
+    return list(map(int, np.diff(np.floor(sums + offset))))

@@ -123,9 +123,7 @@ def share_out_replayed(entries: Sequence[Entry], splitting: Splitting) -> dict[s
         sorted({entry.language for entry in older.values()}),
         "data.replay.evaluate_on",
     )
-    numbers = _shared(
-        older, replace(splitting, evaluate_on=asked, ids=None, fold=None, fraction=None)
-    )
+    numbers = _shared(older, replace(splitting, evaluate_on=asked, ids=None, fold=None))
     return {"train": numbers["train"], "test": numbers["test"] or numbers["validation"]}
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from multiclin.errors import ConfigError
-from multiclin.mixture import Group, Mixture, Sampling, apportioned
+from multiclin.mixture import Group, Mixture, Sampling, whole_parts
 from multiclin.sampling import LengthGroupedBatches
 
 ES, IT = Group("es", ("DISEASE",)), Group("it", ("DISEASE",))
@@ -33,15 +33,15 @@ def test_temperature_flattens_the_shares_of_groups(
 ) -> None:
     """At 2: 20 to 10, so two thirds of 500. At 0.5: 160,000 to 10,000."""
     found = mixture({ES: 400, IT: 100}, temperature=temperature)
-    assert found.quotas(0) == {ES: spanish, IT: italian}
+    assert found.expected(0) == pytest.approx({ES: spanish, IT: italian}, abs=0.5)
     assert len(found.drawn(0)) == len(found) == 500
 
 
 def test_the_last_epochs_belong_to_some_languages() -> None:
     """Of ten epochs the last three; as many windows, each Spanish one 5 times."""
     found = mixture({ES: 40, IT: 160}, focus=("es",), last=0.3, epochs=10)
-    assert [found.quotas(epoch) for epoch in (0, 6)] == [{ES: 40, IT: 160}] * 2
-    assert [found.quotas(epoch) for epoch in (7, 9)] == [{ES: 200}] * 2
+    assert [found.expected(epoch) for epoch in (0, 6)] == [{ES: 40, IT: 160}] * 2
+    assert [found.expected(epoch) for epoch in (7, 9)] == [{ES: 200}] * 2
     assert Counter(found.drawn(9).tolist()) == dict.fromkeys(range(40), 5)
 
 
@@ -65,7 +65,22 @@ def test_replayed_windows_are_a_share_of_each_epoch() -> None:
 
 def test_an_older_corpus_keeps_its_share_in_the_last_epochs() -> None:
     found = mixture({ES: 10, IT: 10, OLD: 2}, replayed=0.5, focus=("it",), last=1, epochs=1)
-    assert found.quotas(0) == {IT: 20, OLD: 20}
+    assert found.expected(0) == {IT: 20, OLD: 20}
+
+
+def test_a_share_that_is_less_than_a_window_replays_none() -> None:
+    found = mixture({ES: 7, OLD: 100}, replayed=0.01)
+    assert sorted(found.drawn(0).tolist()) == list(range(7))
+    assert len(list(LengthGroupedBatches(np.arange(107), 7, seed=1, mixture=found))) == 1
+
+
+def test_a_group_of_less_than_a_window_comes_in_some_epochs() -> None:
+    """Of 10 windows drawn from 100, 2 of them in a group of their own, 0.2 are of that."""
+    few = Group("it", (), replayed=True)
+    found = mixture({ES: 10, OLD: 98, few: 2}, replayed=0.5)
+    assert found.expected(0) == {ES: 10, OLD: 9.8, few: pytest.approx(0.2)}
+    met = sum(n >= 108 for epoch in range(500) for n in found.drawn(epoch).tolist())
+    assert 70 < met < 130  # 100, give or take three deviations.
 
 
 sizes = st.lists(st.integers(1, 40), min_size=1, max_size=5)
@@ -78,23 +93,26 @@ def test_windows_of_a_group_come_equally_often_but_for_one(
     counts = {Group(str(n), ()): size for n, size in enumerate(new)}
     counts |= {Group(str(n), (), replayed=True): size for n, size in enumerate(old)}
     found = mixture(counts, temperature=temperature, replayed=share)
-    drawn, quotas = found.drawn(epoch), found.quotas(epoch)
-    assert len(drawn) == len(found) == sum(quotas.values())
-    assert sum(quotas[group] for group in quotas if not group.replayed) == sum(new)
+    drawn, expected = found.drawn(epoch), found.expected(epoch)
+    assert len(drawn) == len(found) == round(sum(expected.values()))
+    assert sum((drawn < sum(new)).tolist()) == sum(new)
     assert drawn.tolist() == found.drawn(epoch).tolist()
     times = Counter(drawn.tolist())
     for group, windows in found.windows.items():
-        expected = quotas[group] / len(windows)
-        assert {times[n] for n in windows.tolist()} <= {math.floor(expected), math.ceil(expected)}
-        assert sum(times[n] for n in windows.tolist()) == quotas[group]
+        mine = [times[n] for n in windows.tolist()]
+        assert max(mine) - min(mine) <= 1
+        assert abs(sum(mine) - expected[group]) < 1
 
 
-@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=9), st.integers(0, 10_000))
-def test_a_number_is_cut_into_whole_parts(shares: list[float], total: int) -> None:
-    parts = apportioned(np.array(shares), total)
-    assert sum(parts) == total
-    exact = [share / sum(shares) * total for share in shares]
-    assert all(abs(part - one) < 1 + 1e-6 for part, one in zip(parts, exact, strict=True))
+@given(st.lists(st.floats(0, 1e4), max_size=9), st.floats(0, 1, exclude_max=True))
+def test_numbers_are_rounded_up_or_down_and_their_sum_stays(
+    some: list[float], offset: float
+) -> None:
+    parts = [*some, math.ceil(sum(some)) - sum(some)]
+    found = whole_parts(parts, offset)
+    assert sum(found) == math.ceil(sum(some))
+    assert all(abs(whole - part) < 1.00001 for whole, part in zip(found, parts, strict=True))
+    assert whole_parts([3.0, 0.0, 5.0], offset) == [3, 0, 5]
 
 
 def test_steps_are_made_of_what_is_drawn_on_any_number_of_processes() -> None:

@@ -100,7 +100,7 @@ def reword(root: Path, strength: float) -> None:
     """Make versions of the training documents of a tree, in their place."""
     for one in find_sets(root):
         for document in list(read_set(one)) if one.split == "train" else ():
-            words, rng = WORD.findall(document.text), Random(document.id)
+            words, rng = WORD.findall(document.text), Random(f"{one.entity} {document.id}")
             other = version(document, strength, words, rng)
             write_text(other, one.folder / "txt", overwrite=True)
             write_ann(other, one.folder / "ann", overwrite=True)

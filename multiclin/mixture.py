@@ -117,7 +117,8 @@ class Mixture:
         for number, group in enumerate(groups):
             numbers.setdefault(group, []).append(number)
         self.windows: dict[Group, Ints] = {
-            group: np.array(numbers[group], dtype=np.int64) for group in sorted(numbers)
+            group: np.array(numbers[group], dtype=np.int64)
+            for group in sorted(numbers, key=lambda group: (group.replayed, group))
         }
         sampling.check({group.language for group in numbers if not group.replayed})
         self._new = sum(not group.replayed for group in groups)

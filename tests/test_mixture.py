@@ -154,8 +154,8 @@ def test_the_table_has_a_line_for_each_group() -> None:
     assert found.table() == [
         ["language", "labels", "windows", "epochs 1 to 2", "epochs 3 to 4"],
         ["es", "DISEASE", "40", "40", "1,200"],
-        ["es, replayed", "DISEASE", "9", "514", "514"],
         ["it", "DISEASE", "1,160", "1,160", "0"],
+        ["es, replayed", "DISEASE", "9", "514", "514"],
     ]
     assert mixture({ES: 2}, focus=("es",), last=1, epochs=1).table()[0][-1] == "epoch 1"
     assert mixture({ES: 2}).table()[0][-1] == "an epoch has"

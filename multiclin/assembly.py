@@ -11,18 +11,19 @@ from omegaconf import DictConfig, OmegaConf
 from multiclin.adapting import LowRank, add_low_rank, checkpoint_layers, freeze
 from multiclin.bundle import Model, Recipe, load_model, new_model
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule, vocabulary
+from multiclin.datamodule import Loading, NerDataModule
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.errors import ConfigError
 from multiclin.heads import LinearHead, Tagger
 from multiclin.losses import LossSettings
 from multiclin.module import NerModule
-from multiclin.opening import splitting_of
+from multiclin.opening import sampling_of, splitting_of
 from multiclin.optimization import Rates
 from multiclin.regularization import Regularization, has_dropout
 from multiclin.schema import TUNED, bias_of
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
+from multiclin.vocabulary import vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +36,7 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
         config.seed,
         config.data.workers,
         config.data.validation.fraction,
+        sampling_of(config),
     )
     cache = Path(config.data.cache)
     splitting = splitting_of(config)

@@ -24,6 +24,7 @@ from multiclin import __version__, faults
 from multiclin.analysis.commands import add_commands
 from multiclin.bench.commands import add_bench
 from multiclin.checking.commands import add_check, add_stats
+from multiclin.corpus.consolidation_command import add_command as add_consolidate
 from multiclin.corpus.convert_command import add_command as add_convert
 from multiclin.corpus.download import add_command as add_download
 from multiclin.ensembling.commands import add_ensemble
@@ -267,6 +268,7 @@ def _parser() -> argparse.ArgumentParser:
     add_download(tools)
     add_check(tools)
     add_convert(tools)
+    add_consolidate(tools)
     add_stats(tools)
     find = tools.add_parser("find", help="list the sets below a folder, with their sizes")
     find.add_argument("folder", type=Path, metavar="DIR", help="any release of MultiClinNER")

@@ -13,7 +13,7 @@ import math
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from multiclin import __version__
-from multiclin.batch import LengthGroupedBatches, TrainingWindows, WindowStream
+from multiclin.batch import TrainingWindows, WindowStream
 from multiclin.bundle import Model
 from multiclin.ceiling import Ceiling, corpus_ceiling
 from multiclin.corpus.source import Corpus
@@ -33,49 +33,21 @@ from multiclin.corpus.splits import (
     Overlap,
     overlapping_texts,
 )
-from multiclin.encoder import Subwords
 from multiclin.errors import CheckpointError, ConfigError
-from multiclin.files import alone, atomic_folder, atomic_write, read_text
+from multiclin.files import alone, atomic_write, read_text
 from multiclin.flat import takes_rows
-from multiclin.splitting import Splitting, share_out
+from multiclin.mixture import Group, Mixture, Sampling
+from multiclin.sampling import LengthGroupedBatches
+from multiclin.splitting import Splitting, share_out, share_out_replayed
 from multiclin.stopping import serve_on
-from multiclin.store import Store, entry_of, store_name
+from multiclin.store import Store, store_name
+from multiclin.versions import JoinedStore, versions_of
 from multiclin.windows import IGNORED, Tokenized, Window
 
 log = logging.getLogger(__name__)
 
 OVERVIEW = "overview.txt"
 """File in a store: the table of the sets that it was made from."""
-
-
-def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> Subwords:
-    """Subwords learned from the training texts; read from the cache where they were before."""
-    parts = {
-        "corpus": corpus.digest,
-        "splitting": repr(splitting),
-        "ids": read_text(splitting.ids) if splitting.ids else "",
-        "vocabulary": size,
-    }
-    folder = cache / f"vocabulary-{store_name(parts)}"
-    if not folder.is_dir():
-        with alone(folder):
-            if not folder.is_dir():  # Nobody made it while this process waited.
-                log.info("learning %d subwords from the training texts", size)
-                learn(corpus, splitting, size, folder)
-    return Subwords.load(folder)
-
-
-def learn(corpus: Corpus, splitting: Splitting, size: int, folder: Path) -> None:
-    """Learn subwords from the training texts into a new folder."""
-    with atomic_folder(folder) as building:
-        entries = [entry_of(role, document) for role, document in corpus.documents()]
-        training = set(share_out(entries, splitting)["train"])
-        texts = (
-            document.text
-            for number, (_, document) in enumerate(corpus.settled_documents())
-            if number in training
-        )
-        Subwords.train(texts, size).save(building)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +60,7 @@ class Loading:
         seed: Seed of the shuffling.
         workers: Worker processes of a loader; None chooses (none on a CPU, up to 4 with a GPU).
         validated: Share of the validation documents that validations while training look at.
+        sampling: How the windows of an epoch are drawn.
 
     Raises:
         ConfigError: The share is none.
@@ -98,6 +71,7 @@ class Loading:
     seed: int = 13
     workers: int | None = None
     validated: float = 1.0
+    sampling: Sampling = field(default_factory=Sampling)
 
     def __post_init__(self) -> None:
         if not 0 < self.validated <= 1:
@@ -179,6 +153,34 @@ class NerDataModule(pl.LightningDataModule):
             return
         self.store = Store(self.folder)
         self.split = share_out(self.store.entries, self.splitting)
+        self.replayed = share_out_replayed(self.store.entries, self.splitting)
+        self._leave_out_what_is_scored()
+
+    def _leave_out_what_is_scored(self) -> None:
+        """Replay no document whose text is validated or tested on."""
+        scored = [*self.split["validation"], *self.split["test"], *self.replayed["test"]]
+        sides = {"scored": scored, "replayed": self.replayed["train"]}
+        found = overlapping_texts(
+            {
+                side: ((str(number), self.store.text(number)) for number in numbers)
+                for side, numbers in (sides.items() if self.replayed["train"] else ())
+            }
+        )
+        both = {int(number) for one in found for side, number in one if side == "replayed"}
+        self.replayed["train"] = [n for n in self.replayed["train"] if n not in both]
+        if both:
+            log.info("%d documents are not replayed: their texts are scored on", len(both))
+
+    @property
+    def parts(self) -> dict[str, list[int]]:
+        """Numbers of the documents of every split.
+
+        Where there are any, of `replayed` ones too, and of `replayed_test`, that show what was
+        forgotten.
+        """
+        names = {"train": "replayed", "test": "replayed_test"}
+        replayed = {names[side]: part for side, part in self.replayed.items() if part}
+        return {**self.split, **replayed}
 
     def overview(self) -> str:
         """What was read into the store, as a table."""
@@ -189,15 +191,20 @@ class NerDataModule(pl.LightningDataModule):
         entries = self.store.entries
         return {
             name: [Header(entries[n].id, entries[n].language, entries[n].case) for n in numbers]
-            for name, numbers in self.split.items()
+            for name, numbers in self.parts.items()
         }
 
     def leaks(self) -> list[Overlap]:
-        """Texts that stand in two splits."""
+        """Texts that stand in two splits; replayed documents are trained on, or tested on."""
+        sides = {
+            "train": [*self.split["train"], *self.replayed["train"]],
+            "validation": self.split["validation"],
+            "test": [*self.split["test"], *self.replayed["test"]],
+        }
         return overlapping_texts(
             {
                 name: ((self.store.entries[n].id, self.store.text(n)) for n in numbers)
-                for name, numbers in self.split.items()
+                for name, numbers in sides.items()
             }
         )
 
@@ -244,18 +251,40 @@ class NerDataModule(pl.LightningDataModule):
         found: list[list[int]] = counts.tolist()
         return found
 
+    @cached_property
+    def windows(self) -> TrainingWindows:
+        """The windows to train on, replayed ones behind the others."""
+        numbers = [*self.split["train"], *self.replayed["train"]]
+        versions = versions_of(self.store, numbers) if len(self.model.recipe.labels) > 1 else {}
+        if any(versions.values()):
+            store = JoinedStore(self.store.folder, versions)
+            return TrainingWindows(store, list(versions), self.model.windowing)
+        return TrainingWindows(self.store, numbers, self.model.windowing)
+
+    @cached_property
+    def mixture(self) -> Mixture:
+        """How often each of them comes in an epoch."""
+        entries, replayed = self.windows.store.entries, set(self.replayed["train"])
+        groups = {
+            number: Group(entries[number].language, tuple(sorted(entries[number].annotated)), old)
+            for number in set(self.windows.rows[:, 0].tolist())
+            for old in [number in replayed]
+        }
+        of_windows = [groups[number] for number in self.windows.rows[:, 0].tolist()]
+        return Mixture(of_windows, self.loading.sampling, self.loading.seed)
+
     def train_dataloader(self) -> DataLoader[Any]:
         """Shuffled batches of windows of like length."""
-        windows = TrainingWindows(self.store, self.split["train"], self.model.windowing)
         rank, world = self._place()
         batches = LengthGroupedBatches(
-            windows.lengths,
+            self.windows.lengths,
             self.loading.step_size,
             seed=self.loading.seed,
             rank=rank,
             world=world,
             accumulated=self.trainer.accumulate_grad_batches if self.trainer else 1,
             pool=1 if takes_rows(self.model.tagger.encoder) else 8,
+            mixture=self.mixture,
         )
         self._batches = batches
         if self.trainer:
@@ -267,7 +296,7 @@ class NerDataModule(pl.LightningDataModule):
             self._check_order(self._position.get("order", {}))
         self._position = {}
         return DataLoader(
-            windows,
+            self.windows,
             batch_sampler=batches,
             collate_fn=self.model.collate.share,  # type: ignore[arg-type]
             **self._workers(),
@@ -291,7 +320,7 @@ class NerDataModule(pl.LightningDataModule):
         """Begin the next training at this position."""
         self._position = state_dict
 
-    def _order(self) -> dict[str, int]:
+    def _order(self) -> dict[str, int | str]:
         """What decides which windows are in which step and batch; processes share a batch out."""
         assert self.trainer is not None
         assert self._batches is not None
@@ -300,9 +329,10 @@ class NerDataModule(pl.LightningDataModule):
             "data.effective_batch_size": self.loading.step_size,
             "batches accumulated": self.trainer.accumulate_grad_batches,
             "training windows": len(self._batches.lengths),
+            "data.sampling": str(self.mixture),
         }
 
-    def _check_order(self, then: Mapping[str, int]) -> None:
+    def _check_order(self, then: Mapping[str, int | str]) -> None:
         """Raise where a checkpoint's position would be another place in this run's order."""
         now = self._order()
         others = [
@@ -328,8 +358,8 @@ class NerDataModule(pl.LightningDataModule):
         return self.documents_loader("test")
 
     def documents_loader(self, split: str) -> DataLoader[Any]:
-        """Batches over the whole documents of a split."""
-        return self._documents_loader(self.split[split])
+        """Batches over the whole documents of a split (one of `parts`)."""
+        return self._documents_loader(self.parts[split])
 
     def _documents_loader(self, numbers: Sequence[int]) -> DataLoader[Any]:
         rank, world = self._place()

@@ -69,6 +69,7 @@ class NerModule(pl.LightningModule):
     Attributes:
         scored: The documents of the last validation or test.
         emitted: What they were decoded from; None where nobody has asked for it with a list.
+        tested: What the figures of a test are called: `test/strict_f1`.
 
     Args:
         model: The network and its facts.
@@ -98,6 +99,7 @@ class NerModule(pl.LightningModule):
         self._assembler: Assembler | None = None
         self.scored: list[Scored] = []
         self.emitted: list[Emitted] | None = None
+        self.tested = "test"
         self._losses: list[tuple[float, int]] = []  # mean of a batch, labelled tokens in it
 
     def forward(self, batch: Batch) -> Tensor:
@@ -148,7 +150,7 @@ class NerModule(pl.LightningModule):
 
     def test_step(self, batch: Batch, _: int) -> None:
         """The same for the test documents."""
-        self._evaluate(batch, "test")
+        self._evaluate(batch, self.tested)
 
     def predict_step(self, batch: Batch, _: int) -> Tensor:
         """Emissions; the prediction callback makes mentions of them."""
@@ -160,7 +162,7 @@ class NerModule(pl.LightningModule):
 
     def on_test_epoch_end(self) -> None:
         """The same for the test documents."""
-        self._log_scores("test")
+        self._log_scores(self.tested)
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning's own union type
         """Optimizer over the parameter groups, schedule per optimizer step."""

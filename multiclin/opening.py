@@ -17,6 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 from multiclin.analysis.runs import find_model
 from multiclin.continuing import check_folder, check_there
 from multiclin.corpus.own import OwnCorpus
+from multiclin.corpus.release import normalise_language
+from multiclin.corpus.replay import ReplayedCorpus
 from multiclin.corpus.source import Corpus, evaluation_languages
 from multiclin.corpus.texts import check_place
 from multiclin.encoder import check_directory
@@ -24,6 +26,7 @@ from multiclin.errors import ConfigError
 from multiclin.files import IN_USE, read_text
 from multiclin.limits import check_recipe
 from multiclin.members import check_said, members_of
+from multiclin.mixture import Sampling
 from multiclin.output import Output
 from multiclin.repeating import check_folder_stays
 from multiclin.schema import TUNED, bias_of, labels_by_entity
@@ -67,6 +70,8 @@ def check_training(config: DictConfig) -> None:
     elif config.ckpt_path not in {"auto", "last"}:
         check_there(Path(config.ckpt_path))
     splitting = splitting_of(config)
+    sampling = sampling_of(config)
+    check_replay(config)
     if splitting.ids:
         read_text(splitting.ids)
     if config.report and config.report.native:
@@ -85,6 +90,7 @@ def check_training(config: DictConfig) -> None:
         corpus = corpus.with_every_label()
     if corpus.sets:
         evaluation_languages(splitting.evaluate_on, corpus.spoken)
+        sampling.check(corpus.spoken)
 
 
 def check_precision(precision: object) -> None:
@@ -118,6 +124,24 @@ def check_prediction(config: DictConfig) -> None:
         read_text(Path(config.report.native))
 
 
+def check_replay(config: DictConfig) -> None:
+    """Raise where an older corpus cannot be replayed.
+
+    Raises:
+        ConfigError: There is no older model.
+        CorpusError: There is no such folder.
+    """
+    replay = config.data.replay
+    if replay.root is None:
+        return
+    if config.weights is None:
+        raise ConfigError(
+            f"data.replay.root={replay.root}: a model that begins anew has nothing to forget; "
+            "weights=MODEL says which model goes on"
+        )
+    check_place(Path(replay.root))
+
+
 def check_choices(config: DictConfig) -> None:
     """Raise `ConfigError` where a setting is none of its names; null leaves it to the model."""
     for key, names in CHOICES.items():
@@ -145,17 +169,24 @@ def open_corpus(config: DictConfig) -> Corpus:
 
 
 def corpus_of(config: DictConfig) -> Corpus:
-    """The corpus that a config describes; nothing is read yet."""
-    data = config.data
-    root, languages = Path(data.root), _plain(config.languages) or "all"
-    labels = labels_by_entity(config.entity.labels)
+    """The corpus that a config describes, with the one that is replayed; nothing is read yet."""
+    corpus, replay = _corpus(config, config.data, config.languages), config.data.replay
+    if replay.root is None:
+        return corpus
+    return ReplayedCorpus.of(corpus, _corpus(config, replay, replay.languages))
+
+
+def _corpus(config: DictConfig, data: DictConfig, languages: Any) -> Corpus:  # noqa: ANN401
+    """A corpus by the settings `root`, `format`, `language` and `texts`."""
+    root, languages = Path(data.root), _plain(languages) or "all"
+    labels, discontinuous = labels_by_entity(config.entity.labels), config.data.discontinuous
     if data.format == TREE:
-        return Corpus(root, labels, languages, data.discontinuous)
+        return Corpus(root, labels, languages, discontinuous)
     return OwnCorpus(
         root,
         labels,
         languages,
-        data.discontinuous,
+        discontinuous,
         format=data.format,
         language=data.language or "",
         texts=Path(data.texts) if data.texts else None,
@@ -164,7 +195,7 @@ def corpus_of(config: DictConfig) -> Corpus:
 
 def splitting_of(config: DictConfig) -> Splitting:
     """How a config shares the documents out."""
-    chosen = config.data.validation
+    chosen, fraction = config.data.validation, config.data.fraction
     return Splitting(
         chosen.share,
         chosen.seed,
@@ -173,6 +204,21 @@ def splitting_of(config: DictConfig) -> Splitting:
         chosen.keep_translations,
         config.fold,
         chosen.folds,
+        None if fraction == 1 else (fraction, config.seed),
+        _plain(config.data.replay.evaluate_on),
+    )
+
+
+def sampling_of(config: DictConfig) -> Sampling:
+    """How a config draws the windows of an epoch."""
+    drawn = config.data.sampling
+    languages = _plain(drawn.focus.languages) or ()
+    return Sampling(
+        drawn.temperature,
+        tuple(map(normalise_language, [languages] if isinstance(languages, str) else languages)),
+        drawn.focus.last,
+        config.trainer.max_epochs or 0,
+        config.data.replay.share,
     )
 
 

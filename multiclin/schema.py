@@ -41,6 +41,35 @@ class Validation:
 
 
 @dataclass
+class Focus:
+    """Languages that the last epochs have alone."""
+
+    languages: Any = MISSING
+    last: float = MISSING
+
+
+@dataclass
+class Sampling:
+    """How often windows come in an epoch."""
+
+    temperature: float = MISSING
+    focus: Focus = MISSING
+
+
+@dataclass
+class Replay:
+    """A corpus that was trained on before."""
+
+    root: str | None = MISSING
+    share: float = MISSING
+    languages: Any = MISSING
+    evaluate_on: Any = MISSING
+    format: str = MISSING
+    language: str | None = MISSING
+    texts: str | None = MISSING
+
+
+@dataclass
 class Data:
     """The corpus, its split and its batches."""
 
@@ -51,6 +80,9 @@ class Data:
     sample: Any = MISSING
     discontinuous: str = MISSING
     validation: Validation = MISSING
+    fraction: float = MISSING
+    sampling: Sampling = MISSING
+    replay: Replay = MISSING
     batch_size: int = MISSING
     effective_batch_size: int | None = MISSING
     evaluation_batch_size: int = MISSING

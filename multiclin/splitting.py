@@ -3,19 +3,22 @@
 Validation comes from the release's own validation sets in the languages that have one, else from
 cases taken out of the training sets; both, and the test sets, are restricted to the languages of
 `evaluate_on` (Spanish by default, paper section 2.3). A fold, or a list of ids, is taken out of the
-training sets in any case, and the release's validation sets are then not used at all.
+training sets in any case, and the release's validation sets are then not used at all. A fraction is
+taken of what is left to train on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from multiclin.corpus.source import evaluation_languages
+from multiclin.corpus.replay import REPLAYED
+from multiclin.corpus.source import ROLES, evaluation_languages
 from multiclin.corpus.splits import (
     Header,
     Split,
+    first_cases,
     folds,
     read_keys,
     split_cases,
@@ -39,9 +42,13 @@ class Splitting:
         keep_translations: Whether other-language versions of validation cases are trained on.
         fold: Which fold of the training cases is the validation instead, from 0; None: a share.
         folds: Number of folds.
+        fraction: Share of the training cases of each language to train on, and the seed that
+            chooses them (`first_cases`); None: all.
+        replayed_on: As `evaluate_on`, of an older corpus that is replayed.
 
     Raises:
-        ConfigError: The fold is none of the folds, or both it and `ids` choose the validation.
+        ConfigError: The fold is none of the folds, both it and `ids` choose the validation, or the
+            fraction is none.
     """
 
     share: float = 0.1
@@ -51,8 +58,12 @@ class Splitting:
     keep_translations: bool = False
     fold: int | None = None
     folds: int = 5
+    fraction: tuple[float, int] | None = None
+    replayed_on: str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
+        if self.fraction is not None and not 0 < self.fraction[0] <= 1:
+            raise ConfigError(f"data.fraction={self.fraction[0]} must be above 0 and at most 1")
         if self.fold is None:
             return
         if self.ids is not None:
@@ -76,31 +87,69 @@ def share_out(entries: Sequence[Entry], splitting: Splitting) -> dict[str, list[
     """Numbers of the documents to train, validate and test on.
 
     Args:
-        entries: All documents with their roles.
+        entries: All documents with their roles; replayed ones have none here.
         splitting: How to share them out.
 
     Returns:
         `train`, `validation` and `test`; documents of no use (other languages in validation and
         test sets, translations of validation cases) are in none.
     """
-    spoken = sorted({entry.language for entry in entries})
+    numbers = _shared({n: one for n, one in enumerate(entries) if one.split in ROLES}, splitting)
+    if splitting.fraction is not None:
+        headers = {number: _header(entries[number]) for number in numbers["train"]}
+        kept = first_cases(headers.values(), *splitting.fraction)
+        numbers["train"] = [n for n, one in headers.items() if (one.language, one.case) in kept]
+    return numbers
+
+
+def share_out_replayed(entries: Sequence[Entry], splitting: Splitting) -> dict[str, list[int]]:
+    """Numbers of the documents of an older corpus to replay, and to see what was forgotten.
+
+    They are what an ordinary training on that corpus trains and tests on; where it has no test set
+    its validation shows what was forgotten.
+
+    Returns:
+        `train` and `test`, both empty where no document is replayed.
+    """
+    older = {
+        number: entry._replace(split=entry.split.removeprefix(REPLAYED))
+        for number, entry in enumerate(entries)
+        if entry.split.startswith(REPLAYED)
+    }
+    if not older:
+        return {"train": [], "test": []}
+    asked = evaluation_languages(
+        splitting.replayed_on,
+        sorted({entry.language for entry in older.values()}),
+        "data.replay.evaluate_on",
+    )
+    numbers = _shared(older, replace(splitting, evaluate_on=asked, ids=None, fold=None))
+    return {"train": numbers["train"], "test": numbers["test"] or numbers["validation"]}
+
+
+def _header(entry: Entry) -> Header:
+    return Header(entry.id, entry.language, entry.case)
+
+
+def _shared(entries: Mapping[int, Entry], splitting: Splitting) -> dict[str, list[int]]:
+    """Numbers of documents, by what they are for."""
+    spoken = sorted({entry.language for entry in entries.values()})
     evaluated = evaluation_languages(splitting.evaluate_on, spoken)
-    roles = [entry.split for entry in entries]
-    headers = [Header(entry.id, entry.language, entry.case) for entry in entries]
-    training = [header for header, role in zip(headers, roles, strict=True) if role == "train"]
-    provided = {entry.language for entry in entries if entry.split == "validation"}
+    training = [_header(entry) for entry in entries.values() if entry.split == "train"]
+    provided = {entry.language for entry in entries.values() if entry.split == "validation"}
     split = split_training(training, splitting, evaluated, provided)
     chosen = {header.key for header in split.validation}
     aside = chosen | {header.key for header in split.unused}
-    numbers: dict[str, list[int]] = {"train": [], "validation": [], "test": []}
-    for number, (header, role) in enumerate(zip(headers, roles, strict=True)):
-        if role == "train":
-            if header.key not in aside:
+    numbers: dict[str, list[int]] = {role: [] for role in ROLES}
+    for number, entry in entries.items():
+        key = _header(entry).key
+        if entry.split == "train":
+            if key not in aside:
                 numbers["train"].append(number)
-            elif header.key in chosen:
+            elif key in chosen:
                 numbers["validation"].append(number)
-        elif header.language in evaluated and (role == "test" or splitting.of_release):
-            numbers[role].append(number)
+        elif entry.language in evaluated and (entry.split == "test" or splitting.of_release):
+            numbers[entry.split].append(number)
     return numbers
 
 

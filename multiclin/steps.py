@@ -4,7 +4,7 @@ A step is `data.batch_size x trainer.accumulate_grad_batches` windows, the two s
 paper searches on one device (section 2.3), or `data.effective_batch_size` where that is given. More
 devices make it faster and change nothing else: processes share its windows, each in batches of
 `data.batch_size` at most, and accumulate only what does not fit at once. Its gradient is that of
-the mean over the labelled tokens of the whole step, however they are shared out (`batch.Share`).
+the mean over the labelled tokens of the whole step, however they are shared out (`sampling.Share`).
 
     8 windows, batches of 8     1 process: 8            2: 4 each       3: 3, 3 and 2
     32 windows, batches of 8    1 process: 8, 4 times   2: 8, twice     4: 8 each

@@ -6,20 +6,19 @@ seed or fold alone are one row: mean ± standard deviation of a sample (n - 1), 
 
 All of it is read from files, so the table holds the runs of any launcher, on whatever machine, and
 all that earlier commands left in the same folder: seeds can be added to a sweep, and a sweep that
-was cut off can be completed. Trade-off: runs that ought not to be compared, in one folder, are
-compared; the settings that differ are columns then.
+was cut off can be completed. Over `data.fraction` there is a learning curve beside it. Trade-off:
+runs that ought not to be compared, in one folder, are compared; the settings that differ are
+columns then.
 
 Searches have a report of their own (`multiclin.hpo`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 import statistics
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -28,12 +27,13 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from multiclin.analysis.folders import REPEATS
 from multiclin.config import command
-from multiclin.errors import ConfigError, CorpusError, MulticlinError
+from multiclin.corpus.splits import load_split
+from multiclin.errors import MulticlinError
 from multiclin.files import atomic_write
 from multiclin.privacy import asked
-from multiclin.tables import as_markdown, as_text
+from multiclin.sweep_runs import Run, differing, find_runs, read_run
+from multiclin.tables import as_html, as_markdown, as_text
 from multiclin.unfinished import (
     FAILED,
     UNKNOWN,
@@ -43,82 +43,12 @@ from multiclin.unfinished import (
     keep_failure,
     never_begun,
 )
-from multiclin.yaml_files import read_yaml
 
 log = logging.getLogger(__name__)
 
-SCORES = ("val/strict_f1", "test/strict_f1", "val/seqeval_f1")
+SCORES = ("val/strict_f1", "test/strict_f1", "val/seqeval_f1", "replay/strict_f1")
 SUMMARY = "summary.md"
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A training run, finished or not.
-
-    Attributes:
-        folder: Where its files lie.
-        config: What it was configured as, interpolations as they are written.
-        choices: Chosen option by config group; None where none was.
-        overrides: What the command line asked of it, Hydra's own settings left out.
-        job: Its number in its sweep; 0 for a single run.
-        metrics: Scores by name, such as `val/strict_f1`; empty until the run is finished.
-    """
-
-    folder: Path
-    config: Mapping[str, Any]
-    choices: Mapping[str, str | None]
-    overrides: Sequence[str]
-    job: int
-    metrics: Mapping[str, float]
-
-    @property
-    def given(self) -> list[str]:
-        """The groups and keys that the command line names."""
-        return [word.lstrip("+~").partition("=")[0] for word in self.overrides]
-
-    def setting(self, key: str) -> str:
-        """The option of a group, or the value of a key, as written; `-` where there is none.
-
-        Example:
-            >>> run.setting("entity"), run.setting("optim.learning_rate"), run.setting("fold")
-            ('disease', '0.0005', '-')
-        """
-        if key in self.choices:
-            return _as_text(self.choices[key])
-        value: Any = self.config
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        return _as_text(value)
-
-
-def read_run(folder: Path) -> Run:
-    """Read what a run was asked for and what it scored.
-
-    Raises:
-        ConfigError: The folder is none of a run, or its files are broken.
-    """
-    hydras = folder / ".hydra"
-    try:
-        config, hydra, words = (
-            read_yaml(hydras / f"{name}.yaml") for name in ("config", "hydra", "overrides")
-        )
-        path = folder / "metrics.json"
-        metrics = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-        about = hydra["hydra"]
-        choices, job = about["runtime"]["choices"], about["job"]["num"]
-        job = job if isinstance(job, int) else 0
-        return Run(folder, dict(config), dict(choices), list(map(str, words)), job, metrics)
-    except CorpusError as error:
-        raise ConfigError(f"{folder} is not the folder of a run: {error}") from error
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise ConfigError(f"{folder}: cannot read its config or its scores: {error}") from error
-
-
-def find_runs(folder: Path) -> list[Run]:
-    """The training runs anywhere below a folder, in the order of their sweep, without trials."""
-    found = [read_run(path.parent.parent) for path in folder.rglob(".hydra/config.yaml")]
-    runs = [run for run in found if "entity" in run.config and run.config.get("hpo") is None]
-    return sorted(runs, key=lambda run: (run.job, run.folder))
+FRACTION = "data.fraction"
 
 
 def summary(runs: Sequence[Path]) -> list[list[str]]:
@@ -166,16 +96,6 @@ def _nested(rows: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
         return [column.index(cell) for column, cell in zip(columns, row, strict=True)]
 
     return sorted(rows, key=places)
-
-
-def differing(runs: Sequence[Run]) -> list[str]:
-    """The groups and keys that were given to some run and differ between them, but repeats."""
-    given = dict.fromkeys(key for run in runs for key in run.given)
-    return [
-        key
-        for key in given
-        if key not in (*REPEATS, "ckpt_path") and len({run.setting(key) for run in runs}) > 1
-    ]
 
 
 def mean(values: Sequence[float]) -> str:
@@ -248,9 +168,36 @@ def publish(config: DictConfig, made_by: str) -> None:
             stream.write(f"\nAll folds as one evaluation:\n\n    multiclin report {folder}\n")
     if finished:
         log.info("scores of all runs in %s (%s)\n%s", folder, SUMMARY, as_text(table))
+        _draw_curve(finished, folder, made_by)
     if unfinished:
         listed = "\n".join(f"{one.folder}: {one.reason}" for one in unfinished)
         log.warning("not finished (%s has the command of each)\n%s", folder / SUMMARY, listed)
+
+
+def _draw_curve(runs: Sequence[Run], folder: Path, made_by: str) -> None:
+    """Draw the scores over the number of documents, where runs differ in their fraction."""
+    keys = differing(runs)
+    if FRACTION not in keys:
+        return
+    from multiclin.analysis.learning_curve import Point, write_curve  # plotly.
+
+    keys.remove(FRACTION)
+    names = [name for name in SCORES if any(name in run.metrics for run in runs)]
+    points = [
+        Point(
+            name,
+            ", ".join(run.setting(key) for key in keys),
+            run.config["data"]["fraction"],
+            len(load_split(run.folder / "split.json")["train"]),
+            run.metrics[name],
+        )
+        for name in names
+        for run in runs
+        if name in run.metrics
+    ]
+    path = folder / "learning_curve.html"
+    write_curve(points, path, as_html(_table(runs)), made_by)
+    log.info("the learning curve: %s", path)
 
 
 def _are_folds(runs: Sequence[Run]) -> bool:
@@ -282,13 +229,3 @@ def _headings(keys: Sequence[str]) -> list[str]:
     """The last parts of dotted keys, where they tell them apart."""
     last = Counter(key.rpartition(".")[2] for key in keys)
     return [short if last[short := key.rpartition(".")[2]] == 1 else key for key in keys]
-
-
-def _as_text(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, list):
-        return ",".join(map(_as_text, value))
-    if isinstance(value, float):
-        return f"{value:g}"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -43,6 +43,7 @@ from multiclin.corpus.splits import describe_overlaps, save_split
 from multiclin.datamodule import Loading, NerDataModule
 from multiclin.faults import is_out_of_memory
 from multiclin.files import claimed, read_text
+from multiclin.forgetting import TESTS, before_and_after, tested, tested_before
 from multiclin.module import NerModule, Scored
 from multiclin.opening import open_corpus
 from multiclin.output import write_json, write_predictions
@@ -62,6 +63,7 @@ from multiclin.saving import Saving
 from multiclin.schema import TUNED
 from multiclin.steps import Step, shrink
 from multiclin.stopping import Stop
+from multiclin.tables import as_text
 from multiclin.tracking import make_loggers
 from multiclin.tuning import tune, tuned, tuning_table
 
@@ -132,14 +134,19 @@ def fit_and_score(config: DictConfig, stop: Stop) -> float | None:
     )
     if leaks := data.leaks():
         log.warning("%d texts stand in two splits:\n%s", len(leaks), describe_overlaps(leaks))
+    if not data.mixture.is_plain:
+        log.info("windows of an epoch\n%s", as_text(data.mixture.table()))
     save_split(Path(config.run_dir) / "split.json", data.headers())
     trainer = trainer_of(config, search, stop, validated=bool(data.split["validation"]))
     told = search.told(trainer) if search else nullcontext()
     with stop_explained(config, stop), told, processes_watched(trainer):
+        known = ceiling_figures(ceilings)
+        if not search:
+            known |= tested_before(trainer, module, data)
         trainer.fit(module, datamodule=data, ckpt_path=config.ckpt_path, weights_only=True)
         if search:
             search.check()
-        value = finish(config, trainer, module, data, ceilings)
+        value = finish(config, trainer, module, data, known)
         if search:
             search.complete(value)
         return value
@@ -200,27 +207,24 @@ def finish(
     trainer: pl.Trainer,
     module: NerModule,
     data: NerDataModule,
-    ceilings: Mapping[str, Mapping[str, Ceiling]],
+    known: Mapping[str, float],
 ) -> float | None:
-    """Score the best checkpoint, and write all that a run leaves."""
+    """Score the best checkpoint, and write all that a run leaves; some figures are known."""
     folder = Path(config.run_dir)
     take_best(trainer, module)
-    metrics: dict[str, Any] = {
-        f"ceiling/{split}/{language}/{name}": value
-        for split, languages in ceilings.items()
-        for language, ceiling in languages.items()
-        for name, value in ceiling.figures().items()
-    }
+    metrics: dict[str, Any] = dict(known)
     if config.decoding.bias == TUNED and data.split["validation"]:
         tune_bias(trainer, module, data)
     scored: dict[str, list[Scored]] = {}
-    runs = {"validation": trainer.validate, "test": trainer.test}
-    if config.hpo is not None:
-        del runs["test"]  # What is chosen among trials must not be seen by the choice.
-    for split, evaluate in runs.items():
-        if data.split[split]:
-            found = evaluate(module, dataloaders=data.documents_loader(split), verbose=False)
-            metrics |= {name: round(value, 6) for name, value in found[0].items()}
+    if data.split["validation"]:
+        loader = data.documents_loader("validation")
+        [found] = trainer.validate(module, dataloaders=loader, verbose=False)
+        metrics |= {name: round(value, 6) for name, value in found.items()}
+        scored["validation"] = module.scored
+    # What is chosen among trials must not be seen by the choice.
+    for split in TESTS if config.hpo is None else ():
+        if data.parts.get(split):
+            metrics |= tested(trainer, module, data, split)
             scored[split] = module.scored
     if trainer.is_global_zero:
         for split, documents in scored.items():
@@ -245,11 +249,23 @@ def finish(
             native = Path(config.report.native) if config.report.native else None
             report_run(folder, native=native, texts=config.report.texts)
         log.info("scores\n%s", score_table(scored))
+        if data.replayed["test"]:
+            log.info("before and after the training\n%s", before_and_after(metrics))
         shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
         log.info("the run lies in %s (report.html, metrics.json, predictions/, model/)", shown)
         log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", shown)
     monitor = getattr(trainer.checkpoint_callback, "monitor", None)
     return metrics.get(monitor) if monitor else None
+
+
+def ceiling_figures(ceilings: Mapping[str, Mapping[str, Ceiling]]) -> dict[str, float]:
+    """The best that can be reached, by names such as `ceiling/test/es/f1`."""
+    return {
+        f"ceiling/{split}/{language}/{name}": value
+        for split, languages in ceilings.items()
+        for language, ceiling in languages.items()
+        for name, value in ceiling.figures().items()
+    }
 
 
 def tune_bias(trainer: pl.Trainer, module: NerModule, data: NerDataModule) -> None:
@@ -291,7 +307,7 @@ def provenance(
         "data": {
             "digest": data.corpus.digest,
             "languages": data.corpus.spoken,
-            "documents": {split: len(numbers) for split, numbers in data.split.items()},
+            "documents": {split: len(numbers) for split, numbers in data.parts.items()},
         },
         "training": {
             "seed": config.seed,

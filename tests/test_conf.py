@@ -31,7 +31,10 @@ COMMANDS = {
 }
 """Each primary config with what it asks for."""
 
-NEEDED = {"entity=custom": ["entity.labels=[FARMACO]"]}
+NEEDED = {
+    "entity=custom": ["entity.labels=[FARMACO]"],
+    "experiment=fewshot": ["weights=model", "data.replay.root=older"],
+}
 """Options that ask for more, with what it is."""
 
 
@@ -304,7 +307,7 @@ def make(node: DictConfig) -> object:
 
 def test_every_experiment_is_known_here() -> None:
     papers = {f"paper_{entity}" for entity in TABLE_1}
-    assert set(options("experiment")) == {*papers, "table2", "quickstart"}
+    assert set(options("experiment")) == {*papers, "table2", "quickstart", "fewshot"}
     assert set(options("strategy")) == set(TABLE_2)
 
 

@@ -7,19 +7,22 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
 from multiclin.batch import Batch
+from multiclin.corpus.replay import ReplayedCorpus
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule, vocabulary
+from multiclin.datamodule import Loading, NerDataModule
 from multiclin.document import Document
 from multiclin.errors import CheckpointError, ConfigError, CorpusError
+from multiclin.mixture import Sampling
 from multiclin.splitting import Splitting
 from multiclin.store import Store
+from multiclin.vocabulary import vocabulary
 from tests.toy_models import CASES, marked, toy_model, toy_set
 
 LABELS = {"disease": "DISEASE"}
@@ -123,7 +126,7 @@ ORDER = {
 def resumed(data: NerDataModule) -> Iterator[Callable[..., NerDataModule]]:
     """Makes the data module that of a run which goes on, before Lightning has told the Trainer."""
 
-    def at(epoch: int, done: int, **order: int) -> NerDataModule:
+    def at(epoch: int, done: int, **order: int | str) -> NerDataModule:
         progress = SimpleNamespace(current=SimpleNamespace(processed=0))
         loop = SimpleNamespace(epoch_progress=progress)
         trainer = SimpleNamespace(
@@ -268,3 +271,100 @@ def test_ceilings_are_counted_once(
     first = opened(root, tmp_path).ceilings()
     monkeypatch.setattr(Store, "tokenized", None)
     assert opened(root, tmp_path).ceilings() == first
+
+
+# Versions of one text, other languages, an older corpus
+
+
+@pytest.fixture
+def joint(tmp_path: Path) -> NerDataModule:
+    """Two entities of three training cases, one of them with another text, and of one to test."""
+    for entity in ("disease", "symptom"):
+        cases = ["Con [asma].", "Con [gota].", f"Con [tos] ({entity})."]
+        toy_set(tmp_path / "corpus", cases=cases, entity=entity)
+        toy_set(tmp_path / "corpus", "test", cases=cases[:1], entity=entity)
+    labels = {"disease": "DISEASE", "symptom": "SYMPTOM"}
+    corpus, model = Corpus(tmp_path / "corpus", labels), toy_model(tuple(labels.values()))
+    data = NerDataModule(corpus, model, Splitting(share=0), Loading(2, workers=0), tmp_path / "c")
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_versions_of_one_text_are_one_window_to_train_on(joint: NerDataModule) -> None:
+    """Two joined and two alone; documents that are tested on keep their names."""
+    assert len(joint.split["train"]) == 6
+    batches = list(joint.train_dataloader())
+    gold = [(tags >= 0).any(dim=1).tolist() for one in batches for tags in cast("Any", one.tags)]
+    assert sorted(gold) == [[False, True], [True, False], [True, True], [True, True]]
+    groups = {group.labels: len(rows) for group, rows in joint.mixture.windows.items()}
+    assert groups == {("DISEASE",): 1, ("DISEASE", "SYMPTOM"): 2, ("SYMPTOM",): 1}
+    tested = [one.document for batch in joint.test_dataloader() for one in batch.arrivals.values()]
+    assert sorted(one.id for one in tested) == [
+        "MultiClinNER-es-test-disease-0001",
+        "MultiClinNER-es-test-symptom-0001",
+    ]
+
+
+@pytest.fixture
+def replaying(tmp_path: Path) -> NerDataModule:
+    """Three cases to train on, and an older corpus of two entities, whose texts are partly theirs.
+
+    Of its five training texts one is tested on and one validated on; of its two test texts the
+    Italian one is of no use.
+    """
+    toy_set(tmp_path / "new", cases=["Con [asma].", "Con [gota].", "Con [cólera]."])
+    toy_set(tmp_path / "new", "dev", cases=["Sin [asma]."])
+    toy_set(tmp_path / "new", "test", cases=["Sin [gota]."])
+    older = ["Y [asma].", "Sin [asma].", "Y [gota].", "sin  [gota].", "Con [gota]."]
+    for entity in ("disease", "symptom"):
+        toy_set(tmp_path / "old", cases=older, entity=entity)
+    toy_set(tmp_path / "old", "test", cases=["O [asma]."])
+    toy_set(tmp_path / "old", "test", "it", cases=["O [asma]."])
+    labels = {"disease": "DISEASE", "symptom": "SYMPTOM"}
+    corpus = ReplayedCorpus.of(Corpus(tmp_path / "new", labels), Corpus(tmp_path / "old", labels))
+    model = toy_model(tuple(labels.values()))
+    loading = Loading(2, workers=0, sampling=Sampling(replayed=0.5))
+    data = NerDataModule(corpus, model, Splitting(share=0), loading, tmp_path / "cache")
+    data.prepare_data()
+    data.setup()
+    return data
+
+
+def test_an_older_corpus_is_mixed_in_but_for_texts_that_are_scored(
+    replaying: NerDataModule,
+) -> None:
+    def texts_of(part: str) -> set[str]:
+        return {replaying.store.text(number) for number in replaying.parts[part]}
+
+    assert {part: len(numbers) for part, numbers in replaying.parts.items()} == {
+        "train": 3,
+        "validation": 1,
+        "test": 1,
+        "replayed": 6,
+        "replayed_test": 1,
+    }
+    assert texts_of("replayed") == {"Y asma.", "Y gota.", "Con gota."}
+    assert texts_of("replayed_test") == {"O asma."}
+    assert replaying.leaks() == []
+    assert len(list(replaying.train_dataloader())) == 3  # 3 windows and 3 replayed ones, by two.
+    assert {group.replayed: len(rows) for group, rows in replaying.mixture.windows.items()} == {
+        False: 3,
+        True: 3,  # Two versions each.
+    }
+
+
+def test_the_store_of_a_corpus_alone_is_another_one(replaying: NerDataModule) -> None:
+    corpus = cast("ReplayedCorpus", replaying.corpus)
+    alone = NerDataModule(
+        corpus.parts[0], replaying.model, Splitting(), replaying.loading, replaying.cache
+    )
+    assert alone.folder != replaying.folder
+
+
+def test_a_run_goes_on_with_the_same_draws_only(
+    resumed: Callable[..., NerDataModule],
+) -> None:
+    order = {"data.sampling": "temperature 2"}
+    with pytest.raises(CheckpointError, match="sampling was temperature 2 and is every window"):
+        resumed(1, 2, **order).train_dataloader()

@@ -26,6 +26,7 @@ DOCUMENTS = (
     ["corpus"],
     ["tagging"],
     ["windows"],
+    ["mixture"],
     ["scoring"],
 )
 ANALYSIS = (["figures"], ["analysis"], ["members"])
@@ -33,6 +34,8 @@ MODEL = (
     ["encoder"],
     ["checking"],
     ["store"],
+    ["versions"],
+    ["sampling"],
     ["batch"],
     ["dropout"],
     ["rows"],
@@ -62,10 +65,12 @@ MODEL = (
 )
 LIGHTNING = (
     ["splitting"],
+    ["vocabulary"],
     ["stopping"],
     ["datamodule"],
     ["averaging"],
     ["module"],
+    ["forgetting"],
     ["pace"],
     ["callbacks"],
     ["saving"],
@@ -80,6 +85,7 @@ COMMANDS = (
     ["schema"],
     ["config"],
     ["unfinished"],
+    ["sweep_runs"],
     ["sweeps"],
     ["tracking"],
     ["running"],

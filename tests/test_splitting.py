@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multiclin.errors import ConfigError
-from multiclin.splitting import Splitting, share_out
+from multiclin.splitting import Splitting, share_out, share_out_replayed
 from multiclin.store import Entry
 
 LABELS = {"disease": "DISEASE"}
@@ -155,3 +155,54 @@ def test_a_fold_and_a_list_of_ids_are_a_mistake() -> None:
 def test_a_corpus_that_cannot_be_cut_into_folds_is_a_mistake(sets: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         share_out(entries(*sets), Splitting(fold=0))
+
+
+def test_a_fraction_of_what_is_trained_on_and_nothing_else_changes() -> None:
+    found = entries("es/train", "it/train", "es/test", cases=range(1, 21))
+    whole = shared(found, Splitting(share=0.2))
+    part = shared(found, Splitting(share=0.2, fraction=(0.25, 13)))
+    assert [len(whole["train"]), len(part["train"])] == [32, 8]
+    assert set(part["train"]) < set(whole["train"])
+    assert part["validation"] == whole["validation"]
+    assert part["test"] == whole["test"]
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.5])
+def test_a_fraction_that_is_none_is_refused(fraction: float) -> None:
+    with pytest.raises(ConfigError, match=r"data.fraction=.* must be above 0 and at most 1"):
+        Splitting(fraction=(fraction, 13))
+
+
+def replayed(*sets: str, splitting: Splitting) -> dict[str, list[str]]:
+    """`share_out_replayed` by ids, of an older corpus behind a newer one of the same names."""
+    newer = entries("es/train", "es/test")
+    older = [
+        one._replace(split=f"replayed {one.split}", id=f"old-{one.id}") for one in entries(*sets)
+    ]
+    found = [*newer, *older]
+    assert shared(found, splitting) == shared(newer, splitting)
+    sides = share_out_replayed(found, splitting)
+    return {side: [found[number].id for number in numbers] for side, numbers in sides.items()}
+
+
+def test_of_an_older_corpus_its_training_is_replayed_and_its_test_tested() -> None:
+    splitting = Splitting(share=0.25, fraction=(0.5, 13), replayed_on="all")
+    sides = replayed("es/train", "it/train", "it/test", splitting=splitting)
+    assert len(sides["train"]) == 6  # The validation of the older training stays out.
+    assert sides["test"] == [f"old-it-test-{case}" for case in range(1, 5)]
+
+
+def test_without_a_test_set_the_validation_shows_what_is_forgotten() -> None:
+    sides = replayed("es/train", "it/train", splitting=Splitting(share=0.25))
+    assert [id[:9] for id in sides["test"]] == ["old-es-tr"]
+    assert len(sides["train"]) == 6
+
+
+def test_a_language_that_an_older_corpus_lacks_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"data.replay.evaluate_on=sv: the corpus has no sv"):
+        replayed("es/train", splitting=Splitting(replayed_on="sv"))
+
+
+def test_nothing_is_replayed_of_one_corpus() -> None:
+    found = share_out_replayed(entries("es/train"), Splitting())
+    assert found == {"train": [], "test": []}

@@ -14,7 +14,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from multiclin.config import CONF_DIR, run
 from multiclin.errors import ConfigError
-from multiclin.sweeps import find_runs, publish, read_run, summary
+from multiclin.sweep_runs import find_runs, read_run
+from multiclin.sweeps import publish, summary
 from multiclin.tables import as_text
 from multiclin.unfinished import FAILED, Unfinished
 from tests.commands import MODEL, Work, read_json, succeeded
@@ -235,6 +236,27 @@ def test_a_job_that_fails_is_told_of_and_listed(
     written = Path("sweep/summary.md").read_text("utf-8")
     listed = "- sweep/0: no seed 0\n\n      python train.py seed=0 hydra.run.dir=sweep/0\n"
     assert listed in written
+
+
+def test_over_fractions_a_curve_is_drawn(conf: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def trained(config: DictConfig) -> None:
+        task(config)
+        folder = Path(HydraConfig.get().runtime.output_dir)
+        train = [f"es/{n}" for n in range(round(100 * config.data.fraction))]
+        (folder / "split.json").write_text(json.dumps({"train": train}), "utf-8")
+
+    with (conf / "train.yaml").open("a", encoding="utf-8") as stream:
+        stream.write("data: {fraction: 1.0}\n")
+    run(trained, "train", ["-m", "data.fraction=0.25,1", "seed=2,4"], conf)
+    assert console(capsys)[-3:] == [
+        "    0.25     2  0.3750 ± 0.1768",
+        "       1     2  0.3750 ± 0.1768",
+        "the learning curve: sweep/learning_curve.html",
+    ]
+    page = Path("sweep/learning_curve.html").read_text("utf-8")
+    assert "+0.0000 from 25 to 100 documents (4 times as many)." in page
+    run(trained, "train", ["-m", "data.fraction=1", "seed=2", "hydra.sweep.dir=other"], conf)
+    assert not Path("other/learning_curve.html").exists()
 
 
 def test_jobs_that_never_began_are_listed(conf: Path) -> None:

@@ -101,13 +101,17 @@ def toy_model(labels: Sequence[str] = ("DISEASE",)) -> Model:
 
 
 def toy_set(
-    root: Path, split: str = "train", language: str = "es", cases: Sequence[str] = CASES
+    root: Path,
+    split: str = "train",
+    language: str = "es",
+    cases: Sequence[str] = CASES,
+    entity: str = "disease",
 ) -> None:
     """The toy cases as a set of a MultiClinNER tree."""
-    folder = root / f"MultiClinNER-{language}-{split}-disease"
+    folder = root / f"MultiClinNER-{language}-{split}-{entity}"
     for kind in ("txt", "ann"):
         (folder / kind).mkdir(parents=True)
     for number, text in enumerate(cases, 1):
-        one = marked(text, f"{folder.name}-{number:04d}", "DISEASE")
+        one = marked(text, f"{folder.name}-{number:04d}", entity.upper())
         (folder / "txt" / f"{one.id}.txt").write_bytes(one.text.encode())
         (folder / "ann" / f"{one.id}.ann").write_bytes(format_ann(one).encode())

@@ -9,7 +9,7 @@ knowing labels, splits and languages before the first document is one more readi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -154,9 +154,22 @@ class OwnCorpus(Corpus):
 
     def with_every_label(self) -> OwnCorpus:
         """The same corpus with all labels that it has."""
-        every = replace(self, labels={label: label for label in sorted(self._found.survey.labels)})
-        every.__dict__["_found"] = self._found  # Not read anew.
-        return every
+        return self._with({label: label for label in sorted(self._found.survey.labels)})
+
+    def with_known_labels(self) -> OwnCorpus:
+        """The same corpus with those of its labels that it has, perhaps none."""
+        labels = {
+            entity: label
+            for entity, label in self.labels.items()
+            if label in self._found.survey.labels
+        }
+        return self._with(labels)
+
+    def _with(self, labels: Mapping[str, str]) -> OwnCorpus:
+        """The same corpus with other labels, not read anew."""
+        other = replace(self, labels=labels)
+        other.__dict__["_found"] = self._found
+        return other
 
     @cached_property
     def _found(self) -> _Found:

@@ -179,6 +179,15 @@ class Corpus:
         known = {one.entity for one in find_sets(self.root) if one.has_gold and role_of(one.split)}
         return replace(self, labels={entity: entity.upper() for entity in sorted(known)})
 
+    def with_known_labels(self) -> Corpus:
+        """The same corpus with those of its labels that it is annotated for, perhaps none.
+
+        Raises:
+            CorpusError: The tree has no annotated set.
+        """
+        known = self.with_every_label().labels
+        return replace(self, labels={one: self.labels[one] for one in self.labels if one in known})
+
 
 def _file_name(document: Document) -> str:
     return f"{document.id}.txt"  # As files are sorted: "a-1" before "a".
@@ -216,12 +225,20 @@ def role_of(split: str) -> str:
     return next(names, "")
 
 
-def evaluation_languages(asked: str | Sequence[str] | None, spoken: Sequence[str]) -> list[str]:
+def evaluation_languages(
+    asked: str | Sequence[str] | None,
+    spoken: Sequence[str],
+    key: str = "data.validation.evaluate_on",
+) -> list[str]:
     """Languages to validate and test on.
 
     Args:
         asked: Codes or `all`; None: Spanish where the corpus has it, as in the paper, else all.
         spoken: Languages of the corpus.
+        key: The setting that asks.
+
+    Raises:
+        ConfigError: The corpus lacks one.
     """
     if asked is None:
         return ["es"] if "es" in spoken else list(spoken)
@@ -232,7 +249,7 @@ def evaluation_languages(asked: str | Sequence[str] | None, spoken: Sequence[str
     missing = [code for code in codes if code not in spoken]
     if missing:
         raise ConfigError(
-            f"data.validation.evaluate_on={','.join(codes)}: the corpus has no "
+            f"{key}={','.join(codes)}: the corpus has no "
             f"{', '.join(missing)} among the languages in use ({', '.join(spoken)})"
         )
     return codes

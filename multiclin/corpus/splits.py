@@ -148,6 +148,28 @@ def folds(
     )
 
 
+def first_cases(headers: Iterable[Header], share: float, seed: int) -> frozenset[tuple[str, str]]:
+    """A share of the cases of each language, rounded to whole cases, at least one.
+
+    Those of a smaller share are among those of a larger one, and cases that are in several
+    languages are taken in all of them alike: of the same 100 cases in two languages, 0.1 gives the
+    same 10 in both.
+
+    Args:
+        headers: The documents, in any order.
+        share: Above 0, at most 1.
+        seed: Another seed gives other cases.
+
+    Returns:
+        Language and case of each.
+    """
+    return frozenset(
+        (language, case)
+        for language, cases in _ranked(headers, None, seed).items()
+        for case in cases[: max(1, round(share * len(cases)))]
+    )
+
+
 def split_listed(
     headers: Iterable[Header], keys: Collection[str], *, keep_translations: bool = False
 ) -> Split:

@@ -14,6 +14,7 @@ from multiclin.corpus.splits import (
     Header,
     Split,
     describe_overlaps,
+    first_cases,
     folds,
     load_split,
     overlapping_texts,
@@ -256,3 +257,26 @@ def test_the_known_twin_of_a_real_corpus_is_found(shared_data: Path) -> None:
     twins = overlapping_texts({path.stem: [(path.stem, path.read_text())] for path in paths})
     assert len(twins) == 1
     assert all(id.startswith("8528200") for _, id in twins[0])
+
+
+# A fraction
+
+
+def test_a_fraction_is_of_the_same_cases_in_every_language() -> None:
+    headers = [*parallel(20), *(Header(f"x{n}", "sv", f"x{n}") for n in range(3))]
+    found = first_cases(headers, 0.1, 13)
+    by_language = {code: {case for one, case in found if one == code} for code in ("es", "it")}
+    assert len(by_language["es"]) == 2
+    assert by_language["es"] == by_language["it"]
+    assert sum(language == "sv" for language, _ in found) == 1  # One at least.
+    assert first_cases(headers, 0.1, 14) != found
+    assert len(first_cases(headers, 1, 13)) == 43
+
+
+@given(HEADERS, st.floats(0.01, 1), st.floats(0.01, 1), st.integers(0, 5))
+def test_a_smaller_fraction_is_part_of_a_larger_one(
+    headers: list[Header], one: float, other: float, seed: int
+) -> None:
+    small, large = sorted((one, other))
+    assert first_cases(headers, small, seed) <= first_cases(headers, large, seed)
+    assert first_cases(reversed(headers), small, seed) == first_cases(headers, small, seed)

@@ -13,7 +13,7 @@ from multiclin import yaml_files
 from multiclin.analysis.folders import find_runs, read_study
 from multiclin.config import run
 from multiclin.errors import ConfigError, CorpusError
-from multiclin.sweeps import read_run
+from multiclin.sweep_runs import read_run
 from multiclin.targets import EXECUTION_WHITELIST
 from multiclin.yaml_files import read_yaml
 

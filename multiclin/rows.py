@@ -6,8 +6,13 @@ layer (ModernBERT: 64 tokens to each side) attends blockwise, a block of queries
 of the row, where a mask over a padded rectangle makes it grow with the square.
 
 Which kernel: on a GPU in half precision torch's attention over sequences of unlike length, which
-needs no blocks. Elsewhere scaled_dot_product_attention, but for bf16 on a CPU without AMX, where
-two matrix products and a softmax are faster up to `LONGEST` keys. (Figures: notebooks/LOG.md)
+needs no blocks. Elsewhere scaled_dot_product_attention, but for bf16 on a CPU in training or
+without AMX, where two matrix products and a softmax are faster up to `LONGEST` keys. (Figures:
+notebooks/LOG.md)
+
+oneDNN, which does bf16 products on a CPU, makes a program for every shape that it meets and keeps a
+thousand of them: 45 ms of a step of 450, and gigabytes, where each window has its own length. So
+rows come in some `SIZES` lengths, and windows stand in slots of few sizes for such products.
 """
 
 from __future__ import annotations
@@ -15,6 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import groupby
 from typing import Any, TypeVar
 
 import torch
@@ -31,6 +37,12 @@ BLOCK = 128
 LONGEST = 1024
 """Keys up to which two matrix products are faster than torch's bf16 kernel without AMX."""
 
+SLOT = 64
+"""Windows of full attention by products are padded to a multiple of so many tokens."""
+
+SIZES = 32
+"""Lengths of rows, about, between nothing and twice what they hold: at most 1/32 is filled up."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Row:
@@ -38,7 +50,7 @@ class Row:
 
     Attributes:
         lengths: Tokens of each window, in their order. The last one may be padding that fills the
-            last block.
+            row up.
         tokens: Their sum, a multiple of `BLOCK`.
     """
 
@@ -50,7 +62,8 @@ class Row:
     @classmethod
     def of(cls, lengths: Sequence[int], device: torch.device) -> Row:
         """The row of windows of these lengths."""
-        rest = -sum(lengths) % BLOCK
+        total = sum(lengths)
+        rest = -total % (BLOCK * max(1, total // (BLOCK * SIZES)))
         filled = (*lengths, rest) if rest else tuple(lengths)
         return cls(filled, sum(filled), device)
 
@@ -90,6 +103,30 @@ class Row:
                 runs.append((first, 1, length))
             first += length
         return runs
+
+    def slots(self) -> list[tuple[int, tuple[int, ...]]]:
+        """Neighbouring windows that fit into slots of one size: the size and their lengths."""
+        by_size = groupby(self.lengths, lambda length: length + -length % SLOT)
+        return [(size, tuple(lengths)) for size, lengths in by_size]
+
+    def filling(self, size: int, lengths: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+        """Minus infinity on what fills slots up behind windows, else 0.
+
+        Args:
+            size: Of the slots.
+            lengths: Of the windows.
+            dtype: Of the scores that it is added to.
+
+        Returns:
+            Shape (windows, 1, 1, size).
+        """
+
+        def made() -> Tensor:
+            filled = torch.arange(size) >= torch.tensor(lengths)[:, None]
+            mask = torch.zeros(filled.shape, dtype=dtype).masked_fill_(filled, -torch.inf)
+            return mask[:, None, None].to(self.device)
+
+        return self.once((size, lengths, dtype), made)
 
     def mask(self, reach: int, dtype: torch.dtype) -> Tensor:
         """What a block's queries may not see.
@@ -169,6 +206,8 @@ def _inside(
     query: Tensor, key: Tensor, value: Tensor, row: Row, *, scaling: float, dropout: float
 ) -> Tensor:
     """Full attention, run by run."""
+    if _by_products(query, max(row.lengths)):
+        return _in_slots(query, key, value, row, scaling=scaling, dropout=dropout)
     runs = row.runs()
     sizes = [windows * length for _, windows, length in runs]
     # Split and joined, not sliced: the gradient of slices would be filled with zeros.
@@ -180,6 +219,30 @@ def _inside(
         weighted = _weighted(*cut, scaling=scaling, dropout=dropout)
         found.append(weighted.transpose(1, 2).flatten(0, 1))
     return torch.cat(found)
+
+
+def _in_slots(
+    query: Tensor, key: Tensor, value: Tensor, row: Row, *, scaling: float, dropout: float
+) -> Tensor:
+    """Full attention of windows in slots, size by size."""
+    slots = row.once("slots", row.slots)
+    split = (
+        torch.split(one, [sum(lengths) for _, lengths in slots]) for one in (query, key, value)
+    )
+    found = []
+    for (size, lengths), *parts in zip(slots, *split, strict=True):
+        cut = [_slotted(one, lengths, size).transpose(1, 2) for one in parts]
+        mask = row.filling(size, lengths, query.dtype)
+        weighted = _weighted(*cut, scaling=scaling, dropout=dropout, mask=mask).transpose(1, 2)
+        windows = zip(weighted.unbind(), lengths, strict=True)
+        found += [one[:length] for one, length in windows]
+    return torch.cat(found)
+
+
+def _slotted(tokens: Tensor, lengths: Sequence[int], size: int) -> Tensor:
+    """Windows of a row in slots: (tokens, heads, size) to (windows, slot, heads, size)."""
+    windows = torch.split(tokens, list(lengths))
+    return torch.stack([functional.pad(one, (0, 0, 0, 0, 0, size - len(one))) for one in windows])
 
 
 def _nearby(
@@ -233,12 +296,7 @@ def _weighted(
     mask: Tensor | None = None,
 ) -> Tensor:
     """Softmax attention of shapes (batch, heads, queries or keys, size)."""
-    products = (
-        query.dtype == torch.bfloat16
-        and query.device.type == "cpu"
-        and (query.requires_grad or not _has_amx())
-    )
-    if not products or key.shape[-2] > LONGEST:
+    if not _by_products(query, key.shape[-2]):
         return functional.scaled_dot_product_attention(
             query, key, value, attn_mask=mask, dropout_p=dropout, scale=scaling
         )
@@ -247,6 +305,16 @@ def _weighted(
     if mask is not None:
         scores += mask
     return dropped(scores.softmax(-1), dropout) @ value
+
+
+def _by_products(query: Tensor, keys: int) -> bool:
+    """Whether two matrix products and a softmax are faster than torch's kernel."""
+    return (
+        query.dtype == torch.bfloat16
+        and query.device.type == "cpu"
+        and (query.requires_grad or not _has_amx())
+        and keys <= LONGEST
+    )
 
 
 @cache

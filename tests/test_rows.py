@@ -106,3 +106,31 @@ def test_a_gpu_agrees(reach: int | None) -> None:
     found = attention(query, key, value, row, reach=reach, scaling=0.25, dropout=0)
     slow = slowly(row, reach, 0.25)
     torch.testing.assert_close(found.float().cpu(), slow, atol=0.03, rtol=0.03)
+
+
+def test_windows_stand_in_slots_of_few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = Row.of((70, 100, 128, 3, 90), torch.device("cpu"))
+    assert row.lengths[-1] == 121  # 391 and it are four blocks
+    assert row.slots() == [(128, (70, 100, 128)), (64, (3,)), (128, (90, 121))]
+    monkeypatch.setattr(rows, "_by_products", lambda *_: True)
+    ours, slow = (tuple(one.requires_grad_() for one in parts(row)) for _ in range(2))
+    torch.manual_seed(4)
+    weights = torch.randn(row.tokens, 2, 8)
+    (attention(*ours, row, reach=None, scaling=0.25, dropout=0) * weights).sum().backward()
+    first = 0
+    for length in row.lengths:
+        window = [one[first : first + length].transpose(0, 1) for one in slow]
+        scores = window[0] @ window[1].transpose(1, 2) * 0.25
+        said = (scores.softmax(-1) @ window[2]).transpose(0, 1)
+        (said * weights[first : first + length]).sum().backward()
+        first += length
+    for mine, theirs in zip(ours, slow, strict=True):
+        torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.parametrize("most", [8192, 32768])
+def test_rows_come_in_few_lengths(most: int) -> None:
+    totals = range(most // 2, most)
+    sizes = [Row.of((total,), torch.device("cpu")).tokens for total in totals]
+    assert len(set(sizes)) <= 50
+    assert all(0 <= size - total <= total / 31 for size, total in zip(sizes, totals, strict=True))

@@ -17,7 +17,7 @@ from multiclin.errors import ConfigError
 from multiclin.heads import LinearHead, Tagger
 from multiclin.losses import LossSettings
 from multiclin.module import NerModule
-from multiclin.opening import sampling_of, splitting_of
+from multiclin.opening import augmentation_of, sampling_of, splitting_of
 from multiclin.optimization import Rates
 from multiclin.regularization import Regularization, has_dropout
 from multiclin.schema import TUNED, bias_of
@@ -37,6 +37,7 @@ def open_data(config: DictConfig, corpus: Corpus) -> NerDataModule:
         config.data.workers,
         config.data.validation.fraction,
         sampling_of(config),
+        augmentation_of(config),
     )
     cache = Path(config.data.cache)
     splitting = splitting_of(config)
@@ -63,6 +64,7 @@ def make_model(config: DictConfig, corpus: Corpus, splitting: Splitting, cache: 
         config.decoding.min_score,
         config.tagging.layers,
         () if config.decoding.bias == TUNED else bias_of(config.decoding.bias, labels),
+        context=config.window.context,
     )
     fields = OmegaConf.to_container(config.model.config, resolve=True)
     if config.weights is not None:

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, get_worker_info
 
+from multiclin.augmentation import Augmenter
 from multiclin.encoder import Subwords
 from multiclin.sampling import Share
 from multiclin.store import Store
@@ -135,10 +136,17 @@ class TrainingWindows(Dataset[Piece]):
         store: The tokenised corpus.
         documents: Numbers of the documents in the store.
         windowing: How they are cut.
+        augmenter: Changes them each time; None leaves them as they stand in their texts.
     """
 
-    def __init__(self, store: Store, documents: Sequence[int], windowing: Windowing) -> None:
-        self.store = store
+    def __init__(
+        self,
+        store: Store,
+        documents: Sequence[int],
+        windowing: Windowing,
+        augmenter: Augmenter | None = None,
+    ) -> None:
+        self.store, self.context, self.augmenter = store, windowing.context, augmenter
         rows = [
             (document, *window)
             for document in documents
@@ -152,7 +160,17 @@ class TrainingWindows(Dataset[Piece]):
     def __getitem__(self, row: int) -> Piece:
         document, first, end = self.rows[row].tolist()
         window = Window(first, end)
-        return Piece(*self.store.tokens(document, window), Placed(document, window))
+        ids, tags = self.store.tokens(document, window)
+        core = window.core(int(self.store.lengths[document]), self.context)
+        return Piece(ids, core_tags(tags, window, core), Placed(document, window))
+
+    def drawn(self, row: int, moment: tuple[int, int]) -> Piece:
+        """A window as it is trained on in a step of an epoch."""
+        piece = self[row]
+        if self.augmenter is None or piece.tags is None:
+            return piece
+        ids, tags = self.augmenter(piece.ids, piece.tags, piece.placed, moment, row)
+        return Piece(ids, tags, piece.placed)
 
     def __getitems__(self, share: Share) -> tuple[list[Piece], float]:
         """The windows of a share, and the weight of their mean loss.
@@ -161,22 +179,35 @@ class TrainingWindows(Dataset[Piece]):
         same number of labelled tokens. With 10 of 40 in one of two shares, it weighs 0.5, the other
         one 1.5: the average is then the mean over the 40.
         """
-        weight = 1.0  # Of a whole step, which is not read twice to be counted.
-        if share.shares > 1:
-            weight = self._labelled(share) * share.shares / max(1, self._labelled(share.step))
         # No process is left without a batch: the others would wait for it for ever.
-        return [self[row] for row in share or share.step[:1]], weight
-
-    def _labelled(self, rows: Iterable[int]) -> int:
-        """Labelled tokens of windows."""
-        tags = (piece.tags for piece in map(self.__getitem__, rows) if piece.tags is not None)
-        return sum(int(np.count_nonzero(one != IGNORED)) for one in tags)
+        rows, weight = share or share.step[:1], 1.0
+        if share.shares == 1:  # A whole step is not counted.
+            return [self.drawn(row, share.moment) for row in rows], weight
+        drawn = {row: self.drawn(row, share.moment) for row in share.step}
+        labelled = {row: _labelled(piece) for row, piece in drawn.items()}
+        mine, whole = (sum(labelled[row] for row in part) for part in (share, share.step))
+        return [drawn[row] for row in rows], mine * share.shares / max(1, whole)
 
     @property
     def lengths(self) -> npt.NDArray[np.int64]:
         """Tokens of each window."""
         lengths: npt.NDArray[np.int64] = self.rows[:, 2] - self.rows[:, 1]
         return lengths
+
+
+def _labelled(piece: Piece) -> int:
+    """Labels that a window gives to the loss."""
+    return 0 if piece.tags is None else int(np.count_nonzero(piece.tags != IGNORED))
+
+
+def core_tags(tags: npt.NDArray[Any], window: Window, core: Window) -> npt.NDArray[Any]:
+    """Tags of a window, shape (labels, length), `IGNORED` outside of its core."""
+    if core == window:
+        return tags
+    part = slice(core.first - window.first, core.end - window.first)
+    kept = np.full_like(tags, IGNORED)
+    kept[:, part] = tags[:, part]
+    return kept
 
 
 class WindowStream(IterableDataset[Batch]):
@@ -245,7 +276,7 @@ def window_batches(
     placed.sort(key=lambda one: one.window.end - one.window.first)
     waiting = dict(documents)
     for rows in _filled(placed, windowing, size):
-        batch = collate([_piece(documents[row.document], row) for row in rows])
+        batch = collate([_piece(documents[row.document], row, windowing) for row in rows])
         new = dict.fromkeys(row.document for row in rows if row.document in waiting)
         yield replace(batch, arrivals={number: waiting.pop(number) for number in new})
 
@@ -264,7 +295,10 @@ def _filled(placed: Sequence[Placed], windowing: Windowing, size: int) -> Iterat
         yield rows
 
 
-def _piece(document: Tokenized, placed: Placed) -> Piece:
-    part = slice(placed.window.first, placed.window.end)
-    tags = None if document.tags is None else document.tags[:, part]
-    return Piece(document.ids[part], tags, placed)
+def _piece(document: Tokenized, placed: Placed, windowing: Windowing) -> Piece:
+    window = placed.window
+    part = slice(window.first, window.end)
+    if document.tags is None:
+        return Piece(document.ids[part], None, placed)
+    core = window.core(len(document), windowing.context)
+    return Piece(document.ids[part], core_tags(document.tags[:, part], window, core), placed)

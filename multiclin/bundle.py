@@ -62,6 +62,7 @@ class Recipe:
         layers: Heads of each label, for mentions inside others.
         bias: Of each label what a mention scores beside its tags, as a natural logarithm; above 0
             more are found. Empty: none.
+        context: Subwords on both sides of a window that are only read.
     """
 
     labels: tuple[str, ...]
@@ -76,6 +77,7 @@ class Recipe:
     min_score: float = 0.0
     layers: int = 1
     bias: tuple[float, ...] = ()
+    context: int = 0
 
     def __post_init__(self) -> None:
         known: dict[str, tuple[str, Collection[str]]] = {
@@ -149,7 +151,8 @@ class Model:
     @property
     def windowing(self) -> Windowing:
         """How documents are cut."""
-        return Windowing(self.recipe.window, self.recipe.overlap, self.subwords.specials)
+        recipe = self.recipe
+        return Windowing(recipe.window, recipe.overlap, self.subwords.specials, recipe.context)
 
     @property
     def collate(self) -> Collate:

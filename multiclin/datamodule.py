@@ -24,6 +24,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from multiclin import __version__
+from multiclin.augmentation import Augmentation, Augmenter
 from multiclin.batch import TrainingWindows, WindowStream
 from multiclin.bundle import Model
 from multiclin.ceiling import Ceiling, corpus_ceiling
@@ -61,6 +62,7 @@ class Loading:
         workers: Worker processes of a loader; None chooses (none on a CPU, up to 4 with a GPU).
         validated: Share of the validation documents that validations while training look at.
         sampling: How the windows of an epoch are drawn.
+        augmentation: What is changed in the windows of a training.
 
     Raises:
         ConfigError: The share is none.
@@ -72,6 +74,7 @@ class Loading:
     workers: int | None = None
     validated: float = 1.0
     sampling: Sampling = field(default_factory=Sampling)
+    augmentation: Augmentation = field(default_factory=Augmentation)
 
     def __post_init__(self) -> None:
         if not 0 < self.validated <= 1:
@@ -254,12 +257,12 @@ class NerDataModule(pl.LightningDataModule):
     @cached_property
     def windows(self) -> TrainingWindows:
         """The windows to train on, replayed ones behind the others."""
-        numbers = [*self.split["train"], *self.replayed["train"]]
-        versions = versions_of(self.store, numbers) if len(self.model.recipe.labels) > 1 else {}
+        store, numbers = self.store, [*self.split["train"], *self.replayed["train"]]
+        versions = versions_of(store, numbers) if len(self.model.recipe.labels) > 1 else {}
         if any(versions.values()):
-            store = JoinedStore(self.store.folder, versions)
-            return TrainingWindows(store, list(versions), self.model.windowing)
-        return TrainingWindows(self.store, numbers, self.model.windowing)
+            store, numbers = JoinedStore(self.store.folder, versions), list(versions)
+        augmenter = self._augmenter(store, numbers)
+        return TrainingWindows(store, numbers, self.model.windowing, augmenter)
 
     @cached_property
     def mixture(self) -> Mixture:
@@ -300,6 +303,20 @@ class NerDataModule(pl.LightningDataModule):
             batch_sampler=batches,
             collate_fn=self.model.collate.share,  # type: ignore[arg-type]
             **self._workers(),
+        )
+
+    def _augmenter(self, store: Store, numbers: Sequence[int]) -> Augmenter | None:
+        """What changes the windows of these documents; None where nothing does."""
+        if self.loading.augmentation.is_none:
+            return None
+        return Augmenter(
+            self.loading.augmentation,
+            store,
+            numbers,
+            self.model.subwords,
+            self.model.recipe.tagging.scheme,
+            room=self.model.windowing.room,
+            seed=self.loading.seed,
         )
 
     def state_dict(self) -> dict[str, Any]:

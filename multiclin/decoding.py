@@ -210,7 +210,7 @@ class Merger:
                 f"{one.tokenized.document.id}: what the model says of it is no number: its weights "
                 "are damaged, or those of a training that diverged"
             )
-        weights = edge_weights(place.window, len(one.tokenized))
+        weights = edge_weights(place.window, len(one.tokenized), self.windowing.context)
         text = slice(self.prefix, self.prefix + end - first)
         one.emissions[first:end] += weights[:, None] * emissions[text]
         one.weights[first:end] += weights

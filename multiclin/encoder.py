@@ -18,10 +18,12 @@ import json
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import tokenizers
 
 from multiclin.document import Document
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 log = logging.getLogger(__name__)
+
+Ints = npt.NDArray[np.int32]
 
 SPECIALS = ("<s>", "</s>", "<unk>", "<pad>", "<mask>")
 
@@ -170,12 +174,31 @@ class Subwords:
         encodings = self._backend.encode_batch(texts, add_special_tokens=False)
         tokenized = []
         for document, encoding in zip(documents, encodings, strict=True):
-            ids = np.array(encoding.ids, dtype=np.int32)
-            offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
-            starts, ends = trim_offsets(document.text, offsets[:, 0], offsets[:, 1])
+            ids, starts, ends = _trimmed(document.text, encoding)
             tokenized.append(Tokenized(document, ids, starts, ends))
             self._check_end(document, int(ends[-1]) if len(ends) else 0)
         return tokenized
+
+    def cut(self, text: str) -> tuple[Ints, Ints, Ints]:
+        """Ids, starts and ends of a short text as in `tokenize`, without its threads.
+
+        They would not outlive the fork of a worker process.
+        """
+        return _trimmed(text, self._backend.encode(text, add_special_tokens=False))
+
+    @cached_property
+    def unknown(self) -> int | None:
+        """Id of the token for the unknown; of the mask where there is none, None without either."""
+        declared = {"unk_token": getattr(self._backend.model, "unk_token", None), **self._config()}
+        return self._declared(declared, "unk_token", "mask_token")
+
+    def ordinary(self) -> Ints:
+        """Ids of the vocabulary that are no special tokens, ascending, shape (ids,)."""
+        added = self._backend.get_added_tokens_decoder()
+        special = {number for number, token in added.items() if token.special}
+        special |= {*self.prefix, *self.suffix, self.pad}
+        special |= set() if self.unknown is None else {self.unknown}
+        return np.array(sorted({*self._backend.get_vocab().values()} - special), dtype=np.int32)
 
     def save(self, folder: Path) -> None:
         """Write the files in Hugging Face layout."""
@@ -206,11 +229,23 @@ class Subwords:
         return full[:at], full[at + len(bare) :]
 
     def _pad_id(self) -> int:
-        config = json.loads(self.files.get("tokenizer_config.json", "{}"))
-        token = config.get("pad_token") or config.get("eos_token") or ""
-        content = token["content"] if isinstance(token, Mapping) else token
         # Attention masks hide the padding, so any id is right where none is declared.
-        return self.id_of(content) or 0
+        return self._declared(self._config(), "pad_token", "eos_token") or 0
+
+    def _config(self) -> dict[str, Any]:
+        config: dict[str, Any] = json.loads(self.files.get("tokenizer_config.json", "{}"))
+        return config
+
+    def _declared(self, config: Mapping[str, Any], *roles: str) -> int | None:
+        """Id of the token that has the first of these roles that one has."""
+        token = next((config[role] for role in roles if config.get(role)), "")
+        return self.id_of(token["content"] if isinstance(token, Mapping) else token)
+
+
+def _trimmed(text: str, encoding: tokenizers.Encoding) -> tuple[Ints, Ints, Ints]:
+    """Ids, starts and ends of an encoded text, white space off the ends of each token."""
+    offsets = np.array(encoding.offsets, dtype=np.int32).reshape(-1, 2)
+    return np.array(encoding.ids, dtype=np.int32), *trim_offsets(text, *offsets.T)
 
 
 def load_encoder(

@@ -48,9 +48,8 @@ def digest(model: Model) -> str:
         return " + ".join(f"{weight} x {name}" for name, weight in weighted)
     facts = model.facts()
     config = {key: value for key, value in facts["config"].items() if key not in NOTED}
-    recipe = {
-        key: facts["recipe"][key] for key in ("labels", "scheme", "head", "window", "overlap")
-    }
+    decisive = ("labels", "scheme", "head", "window", "overlap", "context")
+    recipe = {key: facts["recipe"][key] for key in decisive}
     weights = {
         name: (list(one.shape), _folded(one))
         for name, one in sorted(model.tagger.state_dict().items())

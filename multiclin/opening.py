@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.analysis.runs import find_model
+from multiclin.augmentation import Augmentation
 from multiclin.continuing import check_folder, check_there
 from multiclin.corpus.own import OwnCorpus
 from multiclin.corpus.release import normalise_language
@@ -34,6 +35,7 @@ from multiclin.shards import Shard
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
 from multiclin.tagging import FLATTENING, SCHEMES
+from multiclin.windows import check_context
 from multiclin.words import SNAPPINGS
 
 log = logging.getLogger(__name__)
@@ -64,6 +66,8 @@ def check_training(config: DictConfig) -> None:
     check_bias(config)
     check_recipe(config)
     Step.of(config)
+    check_context(config.window.context, config.window.overlap)
+    augmentation_of(config)
     if config.ckpt_path is None:
         if not (folder / IN_USE).exists():  # By whom is told where it is claimed.
             check_folder(config, folder)
@@ -220,6 +224,11 @@ def sampling_of(config: DictConfig) -> Sampling:
         config.trainer.max_epochs or 0,
         config.data.replay.share,
     )
+
+
+def augmentation_of(config: DictConfig) -> Augmentation:
+    """What a config changes in the windows of a training."""
+    return Augmentation(**config.augmentation)
 
 
 def output_of(config: DictConfig) -> Output:

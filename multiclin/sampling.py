@@ -20,11 +20,18 @@ class Share(list[int]):
     Attributes:
         step: All windows of the step.
         shares: How many shares it is cut into: processes times accumulated batches.
+        moment: Number of the epoch, and of the step in it.
     """
 
-    def __init__(self, windows: Iterable[int], step: Sequence[int], shares: int) -> None:
+    def __init__(
+        self,
+        windows: Iterable[int],
+        step: Sequence[int],
+        shares: int,
+        moment: tuple[int, int] = (0, 0),
+    ) -> None:
         super().__init__(windows)
-        self.step, self.shares = step, shares
+        self.step, self.shares, self.moment = step, shares, moment
 
 
 class LengthGroupedBatches(Sampler[Share]):
@@ -89,10 +96,11 @@ class LengthGroupedBatches(Sampler[Share]):
         yield from islice(self._shares(), done, None)
 
     def _shares(self) -> Iterator[Share]:
-        shares = self.accumulated * self.world
-        for step in self._steps():
+        shares, epoch = self.accumulated * self.world, self.epoch
+        for number, step in enumerate(self._steps()):
             for batch in np.array_split(step, self.accumulated):
-                yield Share(batch[self.rank :: self.world].tolist(), step.tolist(), shares)
+                mine = batch[self.rank :: self.world].tolist()
+                yield Share(mine, step.tolist(), shares, (epoch, number))
 
     def _steps(self) -> Iterator[Ints]:
         generator = np.random.default_rng([self.seed, self.epoch])

@@ -157,6 +157,7 @@ class Window:
 
     size: int = MISSING
     overlap: int = MISSING
+    context: int = MISSING
 
 
 @dataclass
@@ -166,6 +167,18 @@ class Tags:
     scheme: str = MISSING
     overlaps: str = MISSING
     layers: int = MISSING
+
+
+@dataclass
+class Augmentation:
+    """Shares of what is changed in the windows of a training."""
+
+    random: float = MISSING
+    unknown: float = MISSING
+    mentions: float = MISSING
+    case: float = MISSING
+    diacritics: float = MISSING
+    abbreviations: float = MISSING
 
 
 @dataclass
@@ -242,6 +255,7 @@ class Train:
     weights: str | None = MISSING
     window: Window = MISSING
     tagging: Tags = MISSING
+    augmentation: Augmentation = MISSING
     decoding: Decoding = MISSING
     report: Report | None = MISSING
     privacy: Privacy = MISSING

@@ -117,6 +117,14 @@ class Store:
         part = slice(at + window.first, at + window.end)
         return self._array("ids")[part], self._array("tags")[part].T
 
+    def offsets(
+        self, document: int, window: Window
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        """First character of each token of one window, and one past its last, shape (length,)."""
+        at = self._array("index")[document, 0]
+        part = slice(at + window.first, at + window.end)
+        return np.asarray(self._array("starts")[part]), np.asarray(self._array("ends")[part])
+
     def tokenized(self, number: int) -> Tokenized:
         """A whole document with text, gold spans, tokens and tags."""
         first, end = self._array("index")[number : number + 2, 0].tolist()

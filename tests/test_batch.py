@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
+from multiclin.augmentation import Augmentation, Augmenter
 from multiclin.batch import (
     Batch,
     Collate,
@@ -124,6 +126,62 @@ def test_a_share_weighs_what_it_has_of_the_labels_of_the_step(
     ]
 
 
+def test_context_is_read_and_not_trained_on(store: Store) -> None:
+    """The outermost two of a window, but not at the edges of the document."""
+    windowing = Windowing(size=10, overlap=4, specials=2, context=2)
+    plain = replace(windowing, context=0)
+    windows, same = TrainingWindows(store, [4], windowing), TrainingWindows(store, [4], plain)
+    length = int(store.lengths[4])
+    assert len(windows) == len(same) > 2
+    for row in range(len(windows)):
+        (ids, tags, placed), (whole, gold, _) = windows[row], same[row]
+        assert ids.tolist() == whole.tolist()
+        assert tags is not None
+        assert gold is not None
+        first = 2 if placed.window.first else 0
+        end = len(ids) - (2 if placed.window.end < length else 0)
+        assert tags[:, first:end].tolist() == gold[:, first:end].tolist()
+        assert (np.delete(tags, range(first, end), axis=1) == IGNORED).all()
+
+
+def augmented(store: Store, windowing: Windowing) -> TrainingWindows:
+    """All windows of a store, their words in another spelling, which takes more tokens or less."""
+    shares = Augmentation(case=0.6, mentions=0.5)
+    augmenter = Augmenter(
+        shares, store, range(7), toys.metaspace(), SCHEMES["bio"], room=windowing.room, seed=1
+    )
+    return TrainingWindows(store, range(7), windowing, augmenter)
+
+
+def test_each_epoch_has_its_windows_in_whatever_share_they_come(store: Store) -> None:
+    windows = augmented(store, Windowing())
+
+    def drawn(rows: list[int], epoch: int, shares: int = 1) -> list[list[int]]:
+        step = [0, 1, 2, 3]
+        pieces, _ = windows.__getitems__(Share(rows, step, shares, (epoch, 0)))
+        return [piece.ids.tolist() for piece in pieces]
+
+    first = drawn([0, 1, 2, 3], 0)
+    assert drawn([2, 1], 0, 2) == [first[2], first[1]]
+    assert drawn([0, 1, 2, 3], 1) != first
+    assert [windows[row].ids.tolist() for row in range(4)] != first
+
+
+def test_shares_weigh_what_is_given_to_the_loss(store: Store) -> None:
+    """Their weights are 2 together, by the tokens of the changed windows, not of the texts."""
+    windows = augmented(store, Windowing())
+    shares = [Share(rows, [0, 1, 2, 3], 2, (3, 0)) for rows in ([0, 1], [2, 3])]
+    halves = [windows.__getitems__(share) for share in shares]
+    labelled = []
+    for pieces, _ in halves:
+        tags = [piece.tags for piece in pieces if piece.tags is not None]
+        labelled.append(sum(int((one != IGNORED).sum()) for one in tags))
+    expected = [2 * count / sum(labelled) for count in labelled]
+    assert [weight for _, weight in halves] == expected
+    texts = TrainingWindows(store, range(7), Windowing())
+    assert texts.__getitems__(Share([0, 1], [0, 1, 2, 3], 2))[1] != expected[0]
+
+
 def test_no_documents_no_windows(store: Store) -> None:
     assert len(TrainingWindows(store, [], Windowing())) == 0
 
@@ -196,6 +254,17 @@ def test_a_stream_counted_by_hand() -> None:
     assert {number: one.document.id for number, one in first.arrivals.items()} == {0: "0", 1: "1"}
     assert second.arrivals == {}
     assert first.tags is not None
+
+
+def test_the_loss_of_a_validation_leaves_context_out() -> None:
+    """12 tokens in windows (0, 8) and (4, 12): 6 of each are counted."""
+    windowing = Windowing(size=10, overlap=4, specials=2, context=2)
+    collate = Collate(toys.word_piece())
+    [batch] = WindowStream(Toys([12]), collate, windowing, size=4)
+    assert batch.tags is not None
+    labelled = (batch.tags[:, 0] != IGNORED).int()
+    assert batch.placed == ((0, Window(0, 8)), (0, Window(4, 12)))
+    assert labelled[:, 1:9].tolist() == [[1] * 6 + [0] * 2, [0] * 2 + [1] * 6]
 
 
 def test_an_empty_document_arrives_with_an_empty_window() -> None:

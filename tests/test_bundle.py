@@ -88,6 +88,13 @@ def test_a_bundle_gives_back_the_model(model: Model, saved: Path) -> None:
     assert facts(loaded) == facts(model)
 
 
+def test_a_bundle_from_before_a_setting_has_its_default(bundle: Path) -> None:
+    facts = json.loads((bundle / BUNDLE).read_text("utf-8"))
+    del facts["recipe"]["context"]
+    (bundle / BUNDLE).write_text(json.dumps(facts), "utf-8")
+    assert load_model(bundle).windowing.context == 0
+
+
 def test_a_checkpoint_gives_back_the_model(model: Model, checkpoint: Path) -> None:
     loaded = load_model(checkpoint)
     assert torch.equal(emissions(loaded), emissions(model))

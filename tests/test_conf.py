@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,7 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from yaml import safe_load
 
+from multiclin.augmentation import Augmentation
 from multiclin.config import CONF_DIR, register
 from multiclin.corpus.formats import FORMATS, Parts
 from multiclin.errors import ConfigError
@@ -294,6 +296,16 @@ def test_options_of_callbacks_combine() -> None:
     default = resolved("train")["callbacks"].keys()
     found = resolved("train", "callbacks=[early_stopping,ema]")["callbacks"].keys()
     assert found - default == {"early_stopping", "averaging"}
+
+
+def test_no_augmentation_changes_nothing_and_the_others_something() -> None:
+    shares = {
+        option: Augmentation(**resolved("train", f"augmentation={option}")["augmentation"])
+        for option in options("augmentation")
+    }
+    assert [option for option, one in shares.items() if one.is_none] == ["none"]
+    assert all(asdict(shares["all"]).values())
+    assert resolved("train")["augmentation"] == asdict(Augmentation())
 
 
 def test_callbacks_of_hydra_are_admitted() -> None:

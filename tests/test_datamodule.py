@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from multiclin.augmentation import Augmentation
 from multiclin.batch import Batch
 from multiclin.corpus.replay import ReplayedCorpus
 from multiclin.corpus.source import Corpus
@@ -114,6 +115,53 @@ def test_every_training_window_comes_once_an_epoch_in_another_order(data: NerDat
     assert sorted(first) == sorted(second)
 
 
+@pytest.fixture
+def changing(root: Path, tmp_path: Path) -> NerDataModule:
+    """One that replaces half of all tokens in training."""
+    data = opened(root, tmp_path)
+    data.loading = replace(data.loading, augmentation=Augmentation(random=0.5))
+    return data
+
+
+def placed(data: NerDataModule, rank: int = 0, world: int = 1) -> NerDataModule:
+    """The data module in one of several processes, before Lightning has told the Trainer."""
+    loop = SimpleNamespace(epoch_progress=SimpleNamespace(current=SimpleNamespace(processed=0)))
+    place = {"global_rank": rank, "world_size": world, "accumulate_grad_batches": 1}
+    data.trainer = cast("pl.Trainer", SimpleNamespace(**place, fit_loop=loop))
+    return data
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_windows_are_changed_anew_in_each_epoch(changing: NerDataModule, workers: int) -> None:
+    """In whatever process; a run that goes on sees the same ones."""
+    changing.loading = replace(changing.loading, workers=workers)
+    loader = changing.train_dataloader()
+    first = texts(loader)
+    loader.batch_sampler.set_epoch(1)  # type: ignore[union-attr]
+    second = texts(loader)
+    assert len(first) == len(second)
+    assert not set(first) & set(second)
+    placed(changing).load_state_dict({"epoch": 1, "done": 1})
+    rest = texts(changing.train_dataloader())
+    assert rest == second[-len(rest) :] != second
+
+
+def test_windows_are_changed_in_training_alone(
+    data: NerDataModule, changing: NerDataModule
+) -> None:
+    assert texts(changing.test_dataloader()) == texts(data.test_dataloader())
+    assert texts(changing.val_dataloader()) == texts(data.val_dataloader())
+    changed, plain = (texts(one.train_dataloader()) for one in (changing, data))
+    assert list(map(len, changed)) == list(map(len, plain))
+    assert not set(changed) & set(plain)
+
+
+def test_processes_change_windows_alike(changing: NerDataModule) -> None:
+    alone = texts(changing.train_dataloader())
+    parts = (texts(placed(changing, rank, 2).train_dataloader()) for rank in range(2))
+    assert {one for part in parts for one in part} == set(alone)
+
+
 ORDER = {
     "seed": 13,
     "data.effective_batch_size": 2,
@@ -127,13 +175,8 @@ def resumed(data: NerDataModule) -> Iterator[Callable[..., NerDataModule]]:
     """Makes the data module that of a run which goes on, before Lightning has told the Trainer."""
 
     def at(epoch: int, done: int, **order: int | str) -> NerDataModule:
-        progress = SimpleNamespace(current=SimpleNamespace(processed=0))
-        loop = SimpleNamespace(epoch_progress=progress)
-        trainer = SimpleNamespace(
-            global_rank=0, world_size=1, accumulate_grad_batches=1, fit_loop=loop
-        )
-        data.trainer = cast("pl.Trainer", trainer)
-        data.load_state_dict({"epoch": epoch, "done": done, "order": {**ORDER, **order}})
+        order = {**ORDER, **order}
+        placed(data).load_state_dict({"epoch": epoch, "done": done, "order": order})
         return data
 
     yield at

@@ -74,11 +74,18 @@ def documents(draw: st.DrawFn) -> list[Tokenized]:
     return drawn
 
 
-@given(documents(), st.integers(3, 12), st.integers(0, 9), st.integers(1, 7), st.randoms())
+@st.composite
+def windowings(draw: st.DrawFn) -> Windowing:
+    """Small windows, whatever they share and read as context only."""
+    size = draw(st.integers(3, 12))
+    overlap = draw(st.integers(0, size - 3))
+    return Windowing(size, overlap, specials=2, context=draw(st.integers(0, overlap // 2)))
+
+
+@given(documents(), windowings(), st.integers(1, 7), st.randoms())
 def test_perfect_emissions_give_the_gold_spans_however_the_windows_come(
-    texts: list[Tokenized], size: int, overlap: int, together: int, random: Random
+    texts: list[Tokenized], windowing: Windowing, together: int, random: Random
 ) -> None:
-    windowing = Windowing(size, min(overlap, size - 3), specials=2)
     placed = windows_of(texts, windowing)
     random.shuffle(placed)
     batches = [placed[at : at + together] for at in range(0, len(placed), together)]
@@ -103,6 +110,17 @@ def test_windows_are_weighted_to_their_centres() -> None:
     # Token 2: O (2*0 + 1*3)/3 = 1, B (2*3 + 1*0)/3 = 2. Token 3: O 2, B 1.
     assert found.spans == (Span(2, 3, "X"),)
     assert found.spans[0].score == pytest.approx(np.e / (1 + np.e), abs=1e-4)
+
+
+def test_nothing_is_decoded_from_context() -> None:
+    """Windows (0, 8) and (4, 12) of 12 tokens: what they say of each other's cores is not heard."""
+    one, windowing = characters(marked("abc[defg]hijkl")), Windowing(10, 4, 2, context=2)
+    rows = windows_of([one], windowing)
+    emissions = batch(rows, [perfect(one)])
+    emissions[0, PREFIX + 6 : PREFIX + 8] = JUNK * np.arange(3)
+    emissions[1, PREFIX : PREFIX + 2] = JUNK * np.arange(3)
+    (found,) = assembler_of(windowing).add(rows, {0: one}, emissions)
+    assert found.predicted.spans == one.document.spans
 
 
 def test_a_document_comes_out_with_its_last_window() -> None:

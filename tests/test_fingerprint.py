@@ -32,8 +32,9 @@ def test_one_weight_makes_another_model(model: Model) -> None:
     assert digest(model) != before
 
 
-def test_windows_make_another_model(model: Model) -> None:
-    other = replace(model, recipe=replace(model.recipe, overlap=4))
+@pytest.mark.parametrize("setting", [{"overlap": 4}, {"context": 4}])
+def test_windows_make_another_model(model: Model, setting: dict[str, int]) -> None:
+    other = replace(model, recipe=replace(model.recipe, **setting))  # type: ignore[arg-type]
     assert digest(other) != digest(model)
 
 

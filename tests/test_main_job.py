@@ -7,6 +7,7 @@ at a time. Nothing may reach the network: every proxy points to a closed port.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import signal
 import time
@@ -406,6 +407,16 @@ def others(work: Work, run: Path) -> dict[str, Done]:
             *("entity=symptom", "trainer.max_epochs=1", "logger=csv"),
             *(f"weights={run / 'model'}", "data.validation.share=0", "optim.learning_rate=0"),
         ),
+        "augmented": work.training(
+            "augmented",
+            *("entity=joint", "trainer.max_epochs=1", "logger=csv", "tagging.scheme=bioes"),
+            *("augmentation=all", "window.context=16", "trainer.accumulate_grad_batches=2"),
+        ),
+        "whole": work.training(
+            "whole",
+            *("entity=symptom", "trainer.max_epochs=2", "logger=csv"),
+            *("window.size=8192", "window.overlap=1024"),
+        ),
         "joint": work.training("joint", "entity=joint", "trainer.max_epochs=2", "logger=csv"),
         "other_entity": work.training(
             "other_entity",
@@ -473,3 +484,23 @@ def test_a_joint_model_has_three_labels(work: Work, texts: Path) -> None:
     assert all(f"test/strict_f1/{label}" in metrics for label in labels)
     found = {row.label for row in read_rows(work.folder / "joint_out" / "predictions.tsv")}
     assert found <= set(labels)
+
+
+@pytest.mark.usefixtures("others")
+def test_a_model_of_changed_windows_reads_its_context(work: Work, texts: Path) -> None:
+    run = work.folder / "augmented"
+    assert read_json(run / "model" / "multiclin.json")["recipe"]["context"] == 16
+    assert math.isfinite(read_json(run / "metrics.json")["val/loss"])
+    succeeded(work.run(*work.prediction(run, texts, "augmented_out")))
+
+
+@pytest.mark.usefixtures("others")
+def test_a_window_may_hold_a_whole_document(work: Work) -> None:
+    """Of 8,192 subwords, as many as the encoder has positions."""
+    run, gold = work.folder / "whole", work.set("test", "symptom")
+    metrics = read_json(run / "metrics.json")
+    assert metrics["ceiling/test/es/split_by_windows"] == 0
+    succeeded(work.run(*work.prediction(run, gold, "whole_out")))
+    expected = (run / "predictions" / "test.tsv").read_bytes()
+    assert (work.folder / "whole_out" / "predictions.tsv").read_bytes() == expected
+    assert len(rows(work.folder / "whole_out")) > 0

@@ -99,6 +99,8 @@ REFUSED: list[tuple[list[str], str]] = [
     ([*TRAIN, "data.replay.root=corpus"], "a model that begins anew has nothing to forget"),
     ([*TRAIN, "weights=run", "data.replay.root=nowhere"], "nowhere: no such file or folder"),
     ([*TRAIN, "trainer.precision=bf16-true"], "say bf16-mixed"),
+    ([*TRAIN, "window.context=65"], "window.context=65 must be at least 0 and at most half of"),
+    ([*TRAIN, "augmentation=noise", "augmentation.case=2"], "augmentation.case=2.0: give a share"),
     ([*TRAIN, "tagging.scheme=bilou"], "choose from bio, bioes"),
     ([*TRAIN, "head=crf", "loss=focal"], "head=crf has a loss of its own"),
     ([*TRAIN, "weights=nowhere"], "nowhere does not exist"),

@@ -88,6 +88,16 @@ def test_order_depends_on_seed_and_epoch_only() -> None:
     assert order(1, 2) != order(2, 2)
 
 
+def test_shares_know_their_epoch_and_step() -> None:
+    """Ten windows by threes are four steps, of two batches each."""
+    sampler = LengthGroupedBatches(np.arange(10), 3, seed=1, accumulated=2)
+    sampler.set_epoch(4)
+    moments = [share.moment for share in sampler]
+    assert moments == [(4, step) for step in range(4) for _ in range(2)]
+    sampler.done = 3
+    assert [share.moment for share in sampler] == moments[3:]
+
+
 def test_one_pass_leaves_out_the_batches_that_were_done() -> None:
     sampler = LengthGroupedBatches(np.arange(12), 3, seed=1)
     whole = list(sampler)

@@ -20,6 +20,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint
 from torch.optim import AdamW
 
+from multiclin.augmentation import Augmentation
 from multiclin.averaging import ExponentialAverage, TailAverage
 from multiclin.bundle import Recipe, new_model
 from multiclin.corpus.source import Corpus
@@ -90,6 +91,7 @@ def train(
     workers: int = 0,
     batch_size: int = 1,
     mode: str = "min",
+    augmentation: Augmentation | None = None,
     **settings: Any,  # noqa: ANN401 - arguments of a Trainer
 ) -> Run:
     """Train in `root`, with its checkpoints in the folder of `saving`."""
@@ -99,7 +101,9 @@ def train(
     config = scratch_config({**ARCHITECTURE, **DROPOUT}, subwords)
     model = new_model(recipe, subwords, config=config)
     step_size = batch_size * {**RECIPE, **settings}["accumulate_grad_batches"]
-    corpus, loading = Corpus(root, {"disease": "DISEASE"}), Loading(step_size, workers=workers)
+    corpus = Corpus(root, {"disease": "DISEASE"})
+    augmentation = augmentation or Augmentation()
+    loading = Loading(step_size, workers=workers, augmentation=augmentation)
     data = NerDataModule(corpus, model, Splitting(share=0), loading, root / "cache")
     module = NerModule(
         model, partial(AdamW, lr=0.02), partial(linear_schedule, warmup_ratio=0.1), 0.01
@@ -141,6 +145,8 @@ def patience() -> EarlyStopping:
     return EarlyStopping("val/loss", patience=2, min_delta=10)
 
 
+CHANGES = Augmentation(0.1, 0.1, mentions=0.5, case=0.3, diacritics=0.3, abbreviations=0.3)
+
 SETTINGS: dict[str, tuple[dict[str, Any], list[Callable[[], pl.Callback]], int]] = {
     # Two epochs of three steps: two in the middle, one before the validation, one after it.
     "plain": ({"max_epochs": 2}, [], 8),
@@ -163,6 +169,7 @@ SETTINGS: dict[str, tuple[dict[str, Any], list[Callable[[], pl.Callback]], int]]
     "workers": ({"workers": 2, "max_epochs": 2}, [], 8),
     "averaged": ({"max_epochs": 2, "val_check_interval": 0.5}, [ExponentialAverage], 8),
     "averaged in the end": ({"max_epochs": 2}, [lambda: TailAverage(0.4)], 8),
+    "changed windows": ({"workers": 2, "max_epochs": 2, "augmentation": CHANGES}, [], 8),
 }
 
 FAST = ("plain", "averaged")

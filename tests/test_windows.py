@@ -55,6 +55,44 @@ def test_an_overlap_must_leave_a_step(size: int, overlap: int, specials: int) ->
         Windowing(size, overlap, specials)
 
 
+# Context
+
+
+def test_the_core_is_what_is_not_read_as_context_only() -> None:
+    """12 tokens in windows of 8 that share 4, of which 2 on each side are context."""
+    windows = Windowing(size=8, overlap=4, specials=0, context=2).cut(12)
+    assert windows == [(0, 8), (4, 12)]
+    assert [window.core(12, 2) for window in windows] == [(0, 6), (6, 12)]
+    assert Window(0, 8).core(8, 2) == (0, 8)  # No window before or behind it.
+    assert Window(4, 12).core(20, 0) == (4, 12)
+
+
+@given(tokens=st.integers(1, 300), room=st.integers(1, 40), data=st.data())
+def test_every_token_is_in_a_core(tokens: int, room: int, data: st.DataObject) -> None:
+    overlap = data.draw(st.integers(0, room - 1))
+    context = data.draw(st.integers(0, overlap // 2))
+    sums = np.zeros(tokens)
+    for window in Windowing(room, overlap, 0, context).cut(tokens):
+        core, weights = window.core(tokens, context), edge_weights(window, tokens, context)
+        inside = [core.first <= at < core.end for at in range(*window)]
+        assert (weights > 0).tolist() == inside
+        sums[window.first : window.end] += weights
+    assert (sums > 0).all()
+
+
+@pytest.mark.parametrize(("context", "overlap"), [(65, 128), (1, 0), (-1, 128)])
+def test_a_context_leaves_no_token_between_two_windows(context: int, overlap: int) -> None:
+    with pytest.raises(ConfigError, match=rf"window.context={context} must be .* at most half of"):
+        Windowing(512, overlap, 2, context)
+
+
+def test_the_remedy_for_too_much_context_is_one() -> None:
+    with pytest.raises(ConfigError, match=r"say window.context=64 or window.overlap=130$"):
+        Windowing(512, 128, 2, 65)
+    Windowing(512, 128, 2, 64)
+    Windowing(512, 130, 2, 65)
+
+
 # Weights
 
 
@@ -72,6 +110,21 @@ def test_weights_fall_to_the_edges_that_cut(
     window: tuple[int, int], tokens: int, weights: list[int]
 ) -> None:
     assert edge_weights(Window(*window), tokens).tolist() == weights
+
+
+@pytest.mark.parametrize(
+    ("window", "tokens", "weights"),
+    [
+        ((0, 6), 9, [4, 3, 2, 1, 0, 0]),
+        ((3, 9), 9, [0, 0, 1, 2, 3, 4]),
+        ((1, 8), 9, [0, 0, 1, 2, 1, 0, 0]),
+        ((0, 4), 4, [4, 4, 4, 4]),
+    ],
+)
+def test_context_of_2_has_no_weight(
+    window: tuple[int, int], tokens: int, weights: list[int]
+) -> None:
+    assert edge_weights(Window(*window), tokens, 2).tolist() == weights
 
 
 @given(tokens=st.integers(1, 200), room=st.integers(1, 40), data=st.data())

@@ -82,7 +82,7 @@ def enter(
         f"{title}, {parameters:.1f}M parameters",
         folder / "model",
         folder / "texts.jsonl",
-        (f"window.size={model.recipe.window}", f"window.overlap={model.recipe.overlap}"),
+        _windows(model.recipe),
         len(texts),
         sum(len(one) for one in model.subwords.tokenize(texts)),
     )
@@ -109,6 +109,11 @@ def read_texts(path: Path, limit: int | None) -> list[Document]:
     if not documents:
         raise CorpusError(f"{path}: no text to race on")
     return documents
+
+
+def _windows(recipe: Recipe) -> tuple[str, ...]:
+    settings = {"size": recipe.window, "overlap": recipe.overlap, "context": recipe.context}
+    return tuple(f"window.{name}={value}" for name, value in settings.items())
 
 
 def _of_size(model: Model, shape: dict[str, int]) -> Model:

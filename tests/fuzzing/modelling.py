@@ -54,7 +54,8 @@ def windows(data: bytes) -> None:
     source = Source(data)
     specials = source.number(0, 3)
     room = source.number(1, 40)
-    windowing = Windowing(room + specials, source.number(0, room - 1), specials)
+    overlap = source.number(0, room - 1)
+    windowing = Windowing(room + specials, overlap, specials, source.number(0, overlap // 2))
     tokens = source.number(0, 100)
     cut = windowing.cut(tokens)
     assert [at for at in range(tokens) if not any(a <= at < b for a, b in cut)] == []
@@ -65,8 +66,9 @@ def windows(data: bytes) -> None:
         assert after.end > before.end
     weights = np.zeros(tokens)
     for window in cut:
-        mine = edge_weights(window, tokens)
-        assert (mine >= 1).all()
+        mine = edge_weights(window, tokens, windowing.context)
+        core, inside = window.core(tokens, windowing.context), np.arange(*window)
+        assert ((mine >= 1) == ((core.first <= inside) & (inside < core.end))).all()
         weights[window.first : window.end] += mine
     assert (weights > 0).all()
     ranges = [(one.start, one.end) for one in source.spans(tokens)]

@@ -113,16 +113,18 @@ def test_windows_stand_in_slots_of_few_sizes(monkeypatch: pytest.MonkeyPatch) ->
     assert row.lengths[-1] == 121  # 391 and it are four blocks
     assert row.slots() == [(128, (70, 100, 128)), (64, (3,)), (128, (90, 121))]
     monkeypatch.setattr(rows, "_by_products", lambda *_: True)
-    ours, slow = (tuple(one.requires_grad_() for one in parts(row)) for _ in range(2))
+    ours, slow = ([one.requires_grad_() for one in parts(row)] for _ in range(2))
     torch.manual_seed(4)
     weights = torch.randn(row.tokens, 2, 8)
-    (attention(*ours, row, reach=None, scaling=0.25, dropout=0) * weights).sum().backward()
+    query, key, value = ours
+    found = attention(query, key, value, row, reach=None, scaling=0.25, dropout=0)
+    torch.autograd.backward((found * weights).sum())
     first = 0
     for length in row.lengths:
         window = [one[first : first + length].transpose(0, 1) for one in slow]
         scores = window[0] @ window[1].transpose(1, 2) * 0.25
         said = (scores.softmax(-1) @ window[2]).transpose(0, 1)
-        (said * weights[first : first + length]).sum().backward()
+        torch.autograd.backward((said * weights[first : first + length]).sum())
         first += length
     for mine, theirs in zip(ours, slow, strict=True):
         torch.testing.assert_close(mine.grad, theirs.grad, atol=1e-5, rtol=1e-4)

@@ -20,11 +20,14 @@ class Share(list[int]):
     Attributes:
         step: All windows of the step.
         shares: How many shares it is cut into: processes times accumulated batches.
+        epoch: The one that it is of, which workers are told of by nothing else.
     """
 
-    def __init__(self, windows: Iterable[int], step: Sequence[int], shares: int) -> None:
+    def __init__(
+        self, windows: Iterable[int], step: Sequence[int], shares: int, epoch: int = 0
+    ) -> None:
         super().__init__(windows)
-        self.step, self.shares = step, shares
+        self.step, self.shares, self.epoch = step, shares, epoch
 
 
 class LengthGroupedBatches(Sampler[Share]):
@@ -89,10 +92,11 @@ class LengthGroupedBatches(Sampler[Share]):
         yield from islice(self._shares(), done, None)
 
     def _shares(self) -> Iterator[Share]:
-        shares = self.accumulated * self.world
+        shares, epoch = self.accumulated * self.world, self.epoch
         for step in self._steps():
             for batch in np.array_split(step, self.accumulated):
-                yield Share(batch[self.rank :: self.world].tolist(), step.tolist(), shares)
+                mine = batch[self.rank :: self.world].tolist()
+                yield Share(mine, step.tolist(), shares, epoch)
 
     def _steps(self) -> Iterator[Ints]:
         generator = np.random.default_rng([self.seed, self.epoch])

@@ -11,10 +11,11 @@ from omegaconf import DictConfig, OmegaConf
 from multiclin.adapting import LowRank, add_low_rank, checkpoint_layers, freeze
 from multiclin.bundle import Model, Recipe, load_model, new_model
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule
+from multiclin.datamodule import NerDataModule
 from multiclin.encoder import Subwords, scratch_config
 from multiclin.errors import ConfigError
 from multiclin.heads import LinearHead, Tagger
+from multiclin.loading import Loading
 from multiclin.losses import LossSettings
 from multiclin.module import NerModule
 from multiclin.opening import augmentation_of, sampling_of, splitting_of

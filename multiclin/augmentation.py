@@ -110,7 +110,7 @@ class Augmenter:
                 "a mask token; say augmentation.unknown=0, and augmentation.random for it"
             )
         self._unknown = subwords.unknown or 0
-        self._ordinary = subwords.ordinary() if shares.random else np.zeros(1, dtype=np.int32)
+        self._ordinary = subwords.ordinary if shares.random else np.zeros(1, dtype=np.int32)
         mine = documents if shares.mentions else ()
         self._lexicon = Lexicon(store, mine, scheme)
         self._speller = Speller(shares.spellings, subwords, scheme)

@@ -28,7 +28,7 @@ from multiclin.adapting import merged
 from multiclin.analysis.runs import BUNDLE, find_model
 from multiclin.batch import Collate
 from multiclin.decoding import Assembler, Decoder, Merger
-from multiclin.encoder import Subwords, build_encoder, load_encoder, positions, quiet
+from multiclin.encoder import Subwords, build_encoder, check_window, load_encoder, quiet
 from multiclin.errors import CheckpointError, ConfigError, OutputError
 from multiclin.files import atomic_folder, read_text
 from multiclin.heads import HEADS, Tagger, make_head
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEY = "multiclin"
 """Where a checkpoint keeps what a bundle keeps in `multiclin.json`, config.json and tokenizer."""
+PRETRAINING = "pretraining"
+"""The `kind` of what it keeps where it is not that of a bundle."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,12 +226,7 @@ def new_model(
         network = load_encoder(encoder, recipe.tags, overrides or {})
     else:
         network = build_encoder({**(config or {}), **(overrides or {})}, recipe.tags)
-    limit = positions(network.config)
-    if recipe.window > limit:
-        raise ConfigError(
-            f"window.size={recipe.window} is longer than the {limit} positions of this encoder; "
-            f"say window.size={limit} or less"
-        )
+    check_window(recipe.window, network.config)
     return Model(recipe, subwords, _tagger(recipe, network))
 
 
@@ -342,6 +339,11 @@ def _explained(what: str) -> Iterator[None]:
 def _from_facts(
     facts: Mapping[str, Any], subwords: Subwords, path: Path, weights: Mapping[str, Tensor]
 ) -> Model:
+    if facts.get("kind") == PRETRAINING:
+        raise CheckpointError(
+            f"{path} is of a pretraining and finds no mentions; train with the encoder that it "
+            "left: python train.py model.encoder=outputs/pretrain/.../encoder"
+        )
     if facts.get("format") != FORMAT:
         raise CheckpointError(
             f"ckpt={path} has format {facts.get('format')}, this version reads {FORMAT}; "

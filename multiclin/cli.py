@@ -1,4 +1,4 @@
-"""The command `multiclin`, and all that train.py, predict.py and evaluate.py do.
+"""The command `multiclin`, and all that train.py, pretrain.py, predict.py and evaluate.py do.
 
 A mistake of the user's or a fault of the machine is one message on standard error and exit status
 2; a bug is a traceback and 1; Ctrl-C is 130; 0 means that the work was done. Everything heavy is
@@ -142,6 +142,16 @@ def _train(config: DictConfig) -> object:
     return train(config)
 
 
+def _pretrain(config: DictConfig) -> None:
+    from multiclin.opening import check_pretraining
+
+    check_pretraining(config)
+    with _uncollected():
+        from multiclin.pretrain import pretrain
+
+    pretrain(config)
+
+
 def _predict(config: DictConfig) -> None:
     from multiclin.opening import check_prediction
 
@@ -166,6 +176,7 @@ def _evaluate(config: DictConfig) -> None:
 
 TASKS: dict[str, Callable[[DictConfig], object]] = {
     "train": _train,
+    "pretrain": _pretrain,
     "predict": _predict,
     "evaluate": _evaluate,
 }
@@ -246,8 +257,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"multiclin {__version__}")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    # These three are run by Hydra, which has its own flags and help; here they are only listed.
+    # These four are run by Hydra, which has its own flags and help; here they are only listed.
     commands.add_parser("train", help="train a model: train entity=disease data.root=DIR")
+    commands.add_parser("pretrain", help="learn from texts alone: pretrain input=DIR model=small")
     commands.add_parser("predict", help="find mentions: predict ckpt=PATH input=DIR output=DIR")
     commands.add_parser("evaluate", help="the official score: evaluate gold=PATH pred=PATH")
     _add_tune(commands)

@@ -34,6 +34,9 @@ log = logging.getLogger(__name__)
 FAULTS = (OutOfMemoryError, OutputError, WorkerError)
 """Errors that a run can be gone on after, with what it has saved."""
 
+RESULTS = {"model": "weights", "encoder": "model.encoder"}
+"""What finished runs leave, and the setting that a new run begins with it by."""
+
 SWEEP_HINT = (
     "with ckpt_path=auto the same command leaves finished runs alone and goes on with the others"
 )
@@ -72,7 +75,8 @@ def newest_checkpoint(config: DictConfig) -> Path | None:
     if config.ckpt_path == "auto" or (here / ".hydra").exists():
         log.info("%s holds no checkpoint yet: the run begins", here)
         return None
-    if here.parent.name == config.entity.name:  # not a folder of the user's own choice
+    family = config.entity.name if "entity" in config else config.name
+    if here.parent.name == family:  # not a folder of the user's own choice
         for run in sorted(here.parent.glob("*"), reverse=True):
             if found := whole_checkpoint(run):
                 return found
@@ -129,18 +133,29 @@ def check(path: Path) -> None:
         )
 
 
-def check_corpus(config: DictConfig, digest: str) -> None:
-    """Raise `CheckpointError` where the run began with another corpus than this one."""
+def check_corpus(
+    config: DictConfig, digest: str, kept_by: str = "NerDataModule", setting: str = "data.root"
+) -> None:
+    """Raise `CheckpointError` where the run began with another corpus than this one.
+
+    Args:
+        config: Of the run.
+        digest: Of the corpus as it is now.
+        kept_by: The data module that has put the digest into the checkpoint.
+        setting: Which says where the corpus lies.
+    """
     if config.ckpt_path is None:
         return
     from multiclin.bundle import read_checkpoint
 
-    then = read_checkpoint(Path(config.ckpt_path)).get("NerDataModule", {}).get("corpus", digest)
+    then = read_checkpoint(Path(config.ckpt_path)).get(kept_by, {}).get("corpus", digest)
     if then != digest:
+        known = "weights" in config  # Of a training; a pretraining begins with an encoder.
+        weights = f" from its weights with weights={config.ckpt_path}" if known else ""
         raise CheckpointError(
             f"ckpt_path={config.ckpt_path}: this run began with another corpus (digest {then}, and "
-            f"data.root={config.data.root} has {digest}); bring the files back as they were, or "
-            f"begin a new run from its weights with weights={config.ckpt_path}"
+            f"{setting}={OmegaConf.select(config, setting)} has {digest}); bring the files back as "
+            f"they were, or begin a new run{weights}"
         )
 
 
@@ -159,10 +174,15 @@ def run_folder(config: DictConfig, resumed: Path | None) -> Path:
     return Path(config.run_dir)
 
 
+def result_of(folder: Path) -> Path | None:
+    """What a finished run leaves last: a trained model, or the encoder of a pretraining."""
+    return next((folder / name for name in RESULTS if (folder / name).exists()), None)
+
+
 def check_folder(config: DictConfig, folder: Path) -> None:
     """Raise `OutputError` where a run in this folder would write over another one."""
-    if (folder / "model").exists():
-        hint = f"start a new one (with weights={folder}/model to go on from its weights)"
+    if result := result_of(folder):
+        hint = f"start a new one (with {RESULTS[result.name]}={result} to go on from its weights)"
         raise OutputError(f"{folder} holds a finished run; {SWEEP_HINT if is_sweep() else hint}")
     if config.ckpt_path is None and (folder / "checkpoints").exists():
         hint = f"continue it with hydra.run.dir={folder} ckpt_path=last, or choose another"
@@ -215,7 +235,7 @@ def stop_explained(config: DictConfig, stop: Stop) -> Iterator[None]:
 
 def say_how_to_go_on(config: DictConfig, stop: Stop, when: str) -> None:
     """Log the command; a search says it itself."""
-    if config.hpo is None:
+    if config.get("hpo") is None:
         place = f"hydra.run.dir='{config.run_dir}' ckpt_path=last"
         if is_sweep():
             place = f"hydra.sweep.dir='{HydraConfig.get().sweep.dir}' ckpt_path=auto"

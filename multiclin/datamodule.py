@@ -1,8 +1,6 @@
-"""The corpus as Lightning sees it: a store on disk, a split of its documents, streams of batches.
+"""A corpus with its mentions as Lightning sees it: windows with tags, and documents to be scored.
 
-`prepare_data` reads and tokenises the corpus once into the cache (one process, any number of runs);
-`setup` opens it, splits it and makes the loaders' parts. Texts are never kept in memory: training
-streams slices of memory-mapped arrays, evaluation reads documents one by one.
+Training streams shuffled windows (`loading`), evaluation reads whole documents one by one.
 """
 
 from __future__ import annotations
@@ -10,88 +8,35 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
-import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytorch_lightning as pl
-import torch
 from torch.utils.data import DataLoader
 
 from multiclin import __version__
-from multiclin.augmentation import Augmentation, Augmenter
+from multiclin.augmentation import Augmenter
 from multiclin.batch import TrainingWindows, WindowStream
 from multiclin.bundle import Model
 from multiclin.ceiling import Ceiling, corpus_ceiling
 from multiclin.corpus.source import Corpus
-from multiclin.corpus.splits import (
-    Header,
-    Overlap,
-    overlapping_texts,
-)
-from multiclin.errors import CheckpointError, ConfigError
-from multiclin.files import alone, atomic_write, read_text
+from multiclin.corpus.splits import Overlap, overlapping_texts
+from multiclin.files import atomic_write, read_text
 from multiclin.flat import takes_rows
-from multiclin.mixture import Group, Mixture, Sampling
-from multiclin.sampling import LengthGroupedBatches
-from multiclin.splitting import Splitting, share_out, share_out_replayed
-from multiclin.stopping import serve_on
+from multiclin.loading import OVERVIEW, Loading, StoredWindows
+from multiclin.mixture import Group, Mixture
+from multiclin.splitting import Splitting, share_out_replayed
 from multiclin.store import Store, store_name
 from multiclin.versions import JoinedStore, versions_of
 from multiclin.windows import IGNORED, Tokenized, Window
 
 log = logging.getLogger(__name__)
 
-OVERVIEW = "overview.txt"
-"""File in a store: the table of the sets that it was made from."""
 
-
-@dataclass(frozen=True, slots=True)
-class Loading:
-    """How batches are made.
-
-    Attributes:
-        step_size: Windows per optimizer step, over all processes and accumulated batches.
-        evaluation_batch_size: Windows per batch in validation, test and prediction.
-        seed: Seed of the shuffling.
-        workers: Worker processes of a loader; None chooses (none on a CPU, up to 4 with a GPU).
-        validated: Share of the validation documents that validations while training look at.
-        sampling: How the windows of an epoch are drawn.
-        augmentation: What is changed in the windows of a training.
-
-    Raises:
-        ConfigError: The share is none.
-    """
-
-    step_size: int = 8
-    evaluation_batch_size: int = 16
-    seed: int = 13
-    workers: int | None = None
-    validated: float = 1.0
-    sampling: Sampling = field(default_factory=Sampling)
-    augmentation: Augmentation = field(default_factory=Augmentation)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.validated <= 1:
-            raise ConfigError(
-                f"data.validation.fraction={self.validated} must be above 0 and at most 1"
-            )
-
-    @property
-    def worker_processes(self) -> int:
-        """The number of workers that is meant."""
-        if self.workers is not None:
-            return self.workers
-        # Slicing a memory map costs microseconds: on a CPU a worker only takes a core away.
-        return min(4, len(os.sched_getaffinity(0))) if torch.cuda.is_available() else 0
-
-
-class NerDataModule(pl.LightningDataModule):
+class NerDataModule(StoredWindows):
     """Streams the windows of a corpus.
 
     Args:
@@ -110,52 +55,27 @@ class NerDataModule(pl.LightningDataModule):
         loading: Loading,
         cache: Path,
     ) -> None:
-        super().__init__()
+        super().__init__(
+            corpus,
+            model.subwords,
+            model.recipe.tagging,
+            splitting=splitting,
+            loading=loading,
+            cache=cache,
+            padded=not takes_rows(model.tagger.encoder),
+        )
         self.corpus, self.model = corpus, model
-        self.splitting, self.loading, self.cache = splitting, loading, cache
-        self._batches: LengthGroupedBatches | None = None
-        self._position: dict[str, Any] = {}  # where a run that is gone on with begins
 
-    @cached_property
-    def folder(self) -> Path:
-        """Where the store of this corpus, tokenizer and tagging lies."""
-        tagging = self.model.recipe.tagging
-        parts = {
-            "corpus": self.corpus.digest,
-            "labels": dict(self.corpus.labels),
-            "discontinuous": self.corpus.discontinuous,
-            "tokenizer": self.model.subwords.files["tokenizer.json"],
-            "scheme": tagging.scheme.name,
-            "heads": tagging.heads,
-            "overlaps": tagging.overlaps,
-        }
-        return self.cache / store_name(parts)
-
-    def prepare_data(self) -> None:
-        """Tokenise the corpus into the cache, once; what was read is noted beside it."""
-        overview = self.folder / OVERVIEW
-        if overview.is_file():
-            return
-        with alone(self.folder):
-            if overview.is_file():  # Made by another process while this one waited.
-                return
-            log.info("reading and tokenising into %s", self.folder)
-            shutil.rmtree(self.folder, ignore_errors=True)  # Cut off before its overview.
-            Store.build(
-                self.folder,
-                self.corpus.settled_documents(),
-                self.model.subwords,
-                self.model.recipe.tagging,
-            )
-            with atomic_write(overview) as stream:
-                stream.write(self.corpus.overview())
+    def store_parts(self) -> dict[str, object]:
+        """What the content of the store depends on."""
+        own = {"labels": dict(self.corpus.labels), "discontinuous": self.corpus.discontinuous}
+        return {**super().store_parts(), **own}
 
     def setup(self, stage: str | None = None) -> None:
         """Open the store and share its documents out."""
         if hasattr(self, "store"):
             return
-        self.store = Store(self.folder)
-        self.split = share_out(self.store.entries, self.splitting)
+        super().setup(stage)
         self.replayed = share_out_replayed(self.store.entries, self.splitting)
         self._leave_out_what_is_scored()
 
@@ -188,14 +108,6 @@ class NerDataModule(pl.LightningDataModule):
     def overview(self) -> str:
         """What was read into the store, as a table."""
         return read_text(self.folder / OVERVIEW)
-
-    def headers(self) -> dict[str, list[Header]]:
-        """Per split the headers of its documents."""
-        entries = self.store.entries
-        return {
-            name: [Header(entries[n].id, entries[n].language, entries[n].case) for n in numbers]
-            for name, numbers in self.parts.items()
-        }
 
     def leaks(self) -> list[Overlap]:
         """Texts that stand in two splits; replayed documents are trained on, or tested on."""
@@ -276,35 +188,6 @@ class NerDataModule(pl.LightningDataModule):
         of_windows = [groups[number] for number in self.windows.rows[:, 0].tolist()]
         return Mixture(of_windows, self.loading.sampling, self.loading.seed)
 
-    def train_dataloader(self) -> DataLoader[Any]:
-        """Shuffled batches of windows of like length."""
-        rank, world = self._place()
-        batches = LengthGroupedBatches(
-            self.windows.lengths,
-            self.loading.step_size,
-            seed=self.loading.seed,
-            rank=rank,
-            world=world,
-            accumulated=self.trainer.accumulate_grad_batches if self.trainer else 1,
-            pool=1 if takes_rows(self.model.tagger.encoder) else 8,
-            mixture=self.mixture,
-        )
-        self._batches = batches
-        if self.trainer:
-            # Workers draw their first batches before Lightning sets the epoch; and it asks for the
-            # loader before it restores the counters that say where a resumed run is.
-            loop: Any = self.trainer.fit_loop
-            batches.set_epoch(self._position.get("epoch", loop.epoch_progress.current.processed))
-            batches.done = self._position.get("done", 0)
-            self._check_order(self._position.get("order", {}))
-        self._position = {}
-        return DataLoader(
-            self.windows,
-            batch_sampler=batches,
-            collate_fn=self.model.collate.share,  # type: ignore[arg-type]
-            **self._workers(),
-        )
-
     def _augmenter(self, store: Store, numbers: Sequence[int]) -> Augmenter | None:
         """What changes the windows of these documents; None where nothing does."""
         if self.loading.augmentation.is_none:
@@ -318,50 +201,6 @@ class NerDataModule(pl.LightningDataModule):
             room=self.model.windowing.room,
             seed=self.loading.seed,
         )
-
-    def state_dict(self) -> dict[str, Any]:
-        """The position in the training, for a checkpoint."""
-        if self.trainer is None or self._batches is None:
-            return {}
-        loop: Any = self.trainer.fit_loop
-        # Not `completed`: at the end of a batch, where checkpoints are saved, that is one less.
-        done = loop.epoch_loop.batch_progress.current.processed
-        return {
-            "corpus": self.corpus.digest,
-            "epoch": loop.epoch_progress.current.processed,
-            "done": done % max(1, int(self.trainer.num_training_batches)),
-            "order": self._order(),
-        }
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Begin the next training at this position."""
-        self._position = state_dict
-
-    def _order(self) -> dict[str, int | str]:
-        """What decides which windows are in which step and batch; processes share a batch out."""
-        assert self.trainer is not None
-        assert self._batches is not None
-        return {
-            "seed": self.loading.seed,
-            "data.effective_batch_size": self.loading.step_size,
-            "batches accumulated": self.trainer.accumulate_grad_batches,
-            "training windows": len(self._batches.lengths),
-            "data.sampling": str(self.mixture),
-        }
-
-    def _check_order(self, then: Mapping[str, int | str]) -> None:
-        """Raise where a checkpoint's position would be another place in this run's order."""
-        now = self._order()
-        others = [
-            f"{name} was {then[name]} and is {now[name]}"
-            for name in now
-            if then.get(name, now[name]) != now[name]
-        ]
-        if others:
-            raise CheckpointError(
-                f"this run cannot go on from that checkpoint: {', '.join(others)}; say the same "
-                "again, or begin a new run from its weights with weights=..."
-            )
 
     def val_dataloader(self) -> DataLoader[Any]:
         """The validation documents that are looked at while training."""
@@ -389,22 +228,6 @@ class NerDataModule(pl.LightningDataModule):
             world=world,
         )
         return DataLoader(stream, batch_size=None, **self._workers())
-
-    def _workers(self) -> dict[str, Any]:
-        workers = self.loading.worker_processes
-        return {
-            "num_workers": workers,
-            "persistent_workers": workers > 0,
-            "pin_memory": torch.cuda.is_available(),
-            "worker_init_fn": serve_on,
-            # Else each pass draws a seed from the generator that dropout draws from.
-            "generator": torch.Generator(),
-        }
-
-    def _place(self) -> tuple[int, int]:
-        """Rank of this process and number of processes."""
-        trainer = self.trainer
-        return (trainer.global_rank, trainer.world_size) if trainer else (0, 1)
 
 
 class StoredDocuments:

@@ -20,6 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +28,7 @@ import numpy.typing as npt
 import tokenizers
 
 from multiclin.document import Document
-from multiclin.errors import EncoderError
+from multiclin.errors import ConfigError, EncoderError
 from multiclin.windows import Tokenized, trim_offsets
 
 if TYPE_CHECKING:
@@ -157,6 +158,20 @@ class Subwords:
         """Special tokens around a window."""
         return len(self.prefix) + len(self.suffix)
 
+    @property
+    def mask(self) -> int | None:
+        """Id of the token that stands for a masked one; None where there is none."""
+        declared = self._declared(self._config(), "mask_token")
+        return self.id_of("<mask>") if declared is None else declared
+
+    @property
+    def ordinary(self) -> npt.NDArray[np.int64]:
+        """Ids of all tokens but the special ones, ascending."""
+        added = self._backend.get_added_tokens_decoder()
+        special: set[int | None] = {number for number, token in added.items() if token.special}
+        special |= {*self.prefix, *self.suffix, self.pad, self.mask, self.unknown}
+        return np.array(sorted({*self._backend.get_vocab().values()} - special), dtype=np.int64)
+
     def id_of(self, token: str) -> int | None:
         """Vocabulary id of a token, None where there is none."""
         number = self._backend.token_to_id(token)
@@ -191,14 +206,6 @@ class Subwords:
         """Id of the token for the unknown; of the mask where there is none, None without either."""
         declared = {"unk_token": getattr(self._backend.model, "unk_token", None), **self._config()}
         return self._declared(declared, "unk_token", "mask_token")
-
-    def ordinary(self) -> Ints:
-        """Ids of the vocabulary that are no special tokens, ascending, shape (ids,)."""
-        added = self._backend.get_added_tokens_decoder()
-        special = {number for number, token in added.items() if token.special}
-        special |= {*self.prefix, *self.suffix, self.pad}
-        special |= set() if self.unknown is None else {self.unknown}
-        return np.array(sorted({*self._backend.get_vocab().values()} - special), dtype=np.int32)
 
     def save(self, folder: Path) -> None:
         """Write the files in Hugging Face layout."""
@@ -261,15 +268,40 @@ def load_encoder(
     Raises:
         EncoderError: There is no such encoder, or it cannot classify tokens.
     """
+    return _loaded("AutoModelForTokenClassification", source, _labels(tags), overrides)[0]
+
+
+def load_language_model(
+    source: str | Path, overrides: Mapping[str, Any]
+) -> tuple[PreTrainedModel, list[str]]:
+    """A pretrained encoder with the head that finds masked tokens, weights in fp32.
+
+    Args:
+        source: Hub id or directory.
+        overrides: Fields of the encoder's config to change.
+
+    Returns:
+        The network, and the names of the head's weights that were not there and begin anew.
+
+    Raises:
+        EncoderError: There is no such encoder, or transformers has no such head for it.
+    """
+    return _loaded("AutoModelForMaskedLM", source, {}, overrides)
+
+
+def _loaded(
+    kind: str, source: str | Path, labels: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> tuple[PreTrainedModel, list[str]]:
+    """A pretrained encoder with a head, as one of transformers' auto classes loads it."""
     import torch
+    import transformers
     from safetensors import SafetensorError
-    from transformers import AutoModelForTokenClassification
 
     folder = _local(source, ["config.json", "*.safetensors", "*.safetensors.index.json"])
-    config = _config(folder, tags, overrides)
+    config = _config(folder, labels, overrides)
     try:
         with quiet():
-            model, found = AutoModelForTokenClassification.from_pretrained(
+            model, found = getattr(transformers, kind).from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,
@@ -292,7 +324,7 @@ def load_encoder(
             "leave its sizes in model.config alone"
         )
     # transformers hands a pretrained model over in evaluation mode: dropout would stay off.
-    return model.train()  # type: ignore[no-any-return]
+    return model.train(), sorted(names)
 
 
 def build_encoder(
@@ -308,25 +340,40 @@ def build_encoder(
     Raises:
         EncoderError: The fields are not those of a token classifier.
     """
-    from transformers import AutoConfig, AutoModelForTokenClassification
+    fields = dict(config) | (_labels(tags) if tags is not None else {})
+    return _built("AutoModelForTokenClassification", fields, random=random)
+
+
+def build_language_model(config: Mapping[str, Any]) -> PreTrainedModel:
+    """An encoder with the head that finds masked tokens, its weights random.
+
+    Args:
+        config: Fields of a Hugging Face config, `model_type` among them.
+
+    Raises:
+        EncoderError: The fields are not those of one that has such a head.
+    """
+    return _built("AutoModelForMaskedLM", dict(config), random=True)
+
+
+def _built(kind: str, fields: dict[str, Any], *, random: bool) -> PreTrainedModel:
+    """An encoder with a head, as one of transformers' auto classes makes it."""
+    import transformers
     from transformers.initialization import no_init_weights
 
-    fields = dict(config)
-    if tags is not None:
-        fields |= _labels(tags)
+    model_type = fields.get("model_type")
     for key in ("architectures", "dtype", "torch_dtype"):
         fields.pop(key, None)
     if "id2label" in fields:
         fields["id2label"] = {int(i): name for i, name in fields["id2label"].items()}
     try:
         with quiet(), nullcontext() if random else no_init_weights():
-            made = AutoConfig.for_model(fields.pop("model_type"), **fields)
+            made = transformers.AutoConfig.for_model(fields.pop("model_type"), **fields)
             _check_attention(made)
-            return AutoModelForTokenClassification.from_config(made, trust_remote_code=False)  # type: ignore[no-any-return, no-untyped-call]
+            return getattr(transformers, kind).from_config(made, trust_remote_code=False)  # type: ignore[no-any-return]
     except (KeyError, TypeError, ValueError) as error:
         raise EncoderError(
-            f"model.config (model_type={config.get('model_type')}) makes no encoder: "
-            f"{str(error)[:200]}"
+            f"model.config (model_type={model_type}) makes no encoder: {str(error)[:200]}"
         ) from error
 
 
@@ -344,7 +391,7 @@ def scratch_config(architecture: Mapping[str, Any], subwords: Subwords) -> dict[
     }
 
 
-def positions(config: PretrainedConfig) -> int:
+def positions(config: PretrainedConfig | SimpleNamespace) -> int:
     """Longest sequence that an encoder can read, special tokens included."""
     limit = int(getattr(config, "max_position_embeddings", None) or 0)
     if limit <= 0:  # Relative positions, as in T5 and XLNet.
@@ -352,7 +399,16 @@ def positions(config: PretrainedConfig) -> int:
     return limit - first_position(config)
 
 
-def first_position(config: PretrainedConfig) -> int:
+def check_window(size: int, config: PretrainedConfig | SimpleNamespace) -> None:
+    """Raise `ConfigError` where windows of so many subwords are longer than an encoder can read."""
+    if size > (limit := positions(config)):
+        raise ConfigError(
+            f"window.size={size} is longer than the {limit} positions of this encoder; "
+            f"say window.size={limit} or less"
+        )
+
+
+def first_position(config: PretrainedConfig | SimpleNamespace) -> int:
     """The number of a sequence's first position."""
     return int(config.pad_token_id) + 1 if config.model_type in SHIFTED else 0
 
@@ -365,7 +421,9 @@ def _labels(tags: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> PretrainedConfig:
+def _config(
+    folder: Path, labels: Mapping[str, Any], overrides: Mapping[str, Any]
+) -> PretrainedConfig:
     from transformers import AutoConfig
 
     try:
@@ -381,7 +439,7 @@ def _config(folder: Path, tags: Sequence[str], overrides: Mapping[str, Any]) -> 
             f"model.config: a {config.model_type} config has no {', '.join(unknown)}; "
             f"its dropouts are {', '.join(k for k in vars(config) if 'dropout' in k)}"
         )
-    for key, value in {**_labels(tags), **overrides}.items():
+    for key, value in {**labels, **overrides}.items():
         setattr(config, key, value)
     return config  # type: ignore[no-any-return]
 

@@ -12,7 +12,7 @@ Others are run padded.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -61,18 +61,48 @@ def logits(network: PreTrainedModel, ids: Tensor, mask: Tensor) -> Tensor:
     Returns:
         Shape (batch, length, outputs), zero on padding.
     """
-    lengths, order = mask.sum(dim=1).sort()  # Equal lengths side by side are computed together.
-    real = mask[order].bool()
-    row = Row.of(lengths.tolist(), ids.device)
-    flat = ids[order][real]
-    filled = functional.pad(
-        flat, (0, row.tokens - len(flat)), value=network.config.pad_token_id or 0
-    )
-    positions = row.positions + first_position(network.config)
-    found: Tensor = network(input_ids=filled[None], position_ids=positions[None], row=row).logits[0]
+    packed = Packed.of(mask)
+    found: Tensor = packed.compute(network, ids)[0]
     out: Tensor = found.new_zeros((*ids.shape, found.shape[-1]))
-    out[real] = found[: len(flat)]
-    return out[order.argsort()]
+    out[packed.real] = found[: packed.tokens]
+    return out[packed.order.argsort()]
+
+
+class Packed(NamedTuple):
+    """How padded windows lie in a row.
+
+    Attributes:
+        row: The windows, equal lengths side by side, which are computed together.
+        order: Their numbers in the batch, shape (batch,).
+        real: What is no padding, in this order, shape (batch, length).
+        tokens: Tokens that are none; the row is filled up behind them.
+    """
+
+    row: Row
+    order: Tensor
+    real: Tensor
+    tokens: int
+
+    @classmethod
+    def of(cls, mask: Tensor) -> Packed:
+        """The row of windows with this mask, 1 for tokens, shape (batch, length)."""
+        lengths, order = mask.sum(dim=1).sort()
+        row = Row.of(lengths.tolist(), mask.device)
+        return cls(row, order, mask[order].bool(), int(lengths.sum()))
+
+    def take(self, values: Tensor) -> Tensor:
+        """A value per token in the order of the row, shape (batch, length) to (tokens,)."""
+        return values[self.order][self.real]
+
+    def compute(self, network: PreTrainedModel, ids: Tensor) -> Tensor:
+        """The logits of a prepared network, shape (1, tokens of the row, outputs)."""
+        filling = (0, self.row.tokens - self.tokens)
+        filled = functional.pad(self.take(ids), filling, value=network.config.pad_token_id or 0)
+        positions = self.row.positions + first_position(network.config)
+        found: Tensor = network(
+            input_ids=filled[None], position_ids=positions[None], row=self.row
+        ).logits
+        return found
 
 
 def attend(  # noqa: PLR0917 - the signature of transformers' attention interface

@@ -14,19 +14,17 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from multiclin.averaging import Averaging
 from multiclin.batch import Batch
-from multiclin.bundle import KEY, Model
+from multiclin.bundle import Model
 from multiclin.decoding import Assembler
 from multiclin.document import Document
 from multiclin.errors import DivergedError
+from multiclin.learner import Learner
 from multiclin.optimization import Rates, parameter_groups
 from multiclin.regularization import Regularization
 from multiclin.scoring.official import Score, score_mentions
@@ -63,7 +61,7 @@ class Scored(NamedTuple):
         return score_mentions(gold if label in self.gold.annotated else [], predicted)
 
 
-class NerModule(pl.LightningModule):
+class NerModule(Learner):
     """A model in training.
 
     Attributes:
@@ -102,6 +100,10 @@ class NerModule(pl.LightningModule):
         self.tested = "test"
         self._losses: list[tuple[float, int]] = []  # mean of a batch, labelled tokens in it
 
+    def facts(self) -> dict[str, Any]:
+        """Those of the model."""
+        return self.model.facts()
+
     def forward(self, batch: Batch) -> Tensor:
         """Emissions, fp32, shape (batch, length, tags of all labels)."""
         return self.tagger.emissions(batch)
@@ -112,29 +114,6 @@ class NerModule(pl.LightningModule):
         loss = self._regularization.loss(self.tagger, batch.ids, batch.mask, tags)
         self.log("train/loss", loss, prog_bar=True, batch_size=len(batch))
         return loss * batch.weight
-
-    def configure_gradient_clipping(
-        self,
-        optimizer: Optimizer,
-        gradient_clip_val: float | None = None,
-        gradient_clip_algorithm: str | None = None,
-    ) -> None:
-        """Clip, by the norm too where the optimizer is fused.
-
-        Lightning refuses that for all mixed precision, as if there were always a scaler, which a
-        fused optimizer takes off the gradients only after they would be clipped. bf16 has none.
-        """
-        scaled = getattr(self.trainer.precision_plugin, "scaler", None) is not None
-        if scaled or gradient_clip_algorithm not in {None, "norm"}:
-            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
-        elif gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
-
-    def on_validation_start(self) -> None:
-        """Let no process wait for another one: they have different numbers of batches."""
-        if isinstance(self.trainer.model, DistributedDataParallel):
-            # It would send the buffers before each batch; those of encoders are constants.
-            self.trainer.model.broadcast_buffers = False
 
     def on_validation_epoch_start(self) -> None:
         """Start an empty collection of documents."""
@@ -176,13 +155,6 @@ class NerModule(pl.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
-
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the model's facts into the checkpoint, and an average of its weights."""
-        checkpoint[KEY] = self.model.facts()
-        for averaging in self.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(averaging, Averaging):
-                averaging.put_into(checkpoint["state_dict"])
 
     def _tags(self, batch: Batch) -> Tensor:
         if batch.tags is None:

@@ -7,25 +7,30 @@ replaces the checks of those who use the things; the same functions raise, with 
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.analysis.runs import find_model
 from multiclin.augmentation import Augmentation
-from multiclin.continuing import check_folder, check_there
+from multiclin.continuing import check_folder, check_there, result_of
 from multiclin.corpus.own import OwnCorpus
 from multiclin.corpus.release import normalise_language
 from multiclin.corpus.replay import ReplayedCorpus
 from multiclin.corpus.source import Corpus, evaluation_languages
 from multiclin.corpus.texts import check_place
-from multiclin.encoder import check_directory
-from multiclin.errors import ConfigError
+from multiclin.corpus.unlabelled import UnlabelledTexts
+from multiclin.encoder import check_directory, check_window
+from multiclin.errors import ConfigError, CorpusError
 from multiclin.files import IN_USE, read_text
 from multiclin.limits import check_recipe
+from multiclin.masking import FIGURES, Masking
 from multiclin.members import check_said, members_of
 from multiclin.mixture import Sampling
 from multiclin.output import Output
@@ -35,13 +40,22 @@ from multiclin.shards import Shard
 from multiclin.splitting import Splitting
 from multiclin.steps import Step
 from multiclin.tagging import FLATTENING, SCHEMES
-from multiclin.windows import check_context
+from multiclin.windows import Windowing, check_context
 from multiclin.words import SNAPPINGS
 
 log = logging.getLogger(__name__)
 
 TREE = "multiclinner"
 """The `data.format` whose sets have names of their own."""
+
+NOT_PRETRAINED: Mapping[str, object] = {
+    "model.freeze": None,
+    "model.lora": None,
+    "optim.head_learning_rate": None,
+    "optim.crf_learning_rate": None,
+    "optim.layer_decay": 1.0,
+}
+"""Settings of groups that pretraining shares, which must be as they are."""
 
 CHOICES: Mapping[str, Collection[str]] = {
     "tagging.scheme": SCHEMES,
@@ -111,6 +125,62 @@ def check_bias(config: DictConfig) -> None:
     labels = tuple(labels_by_entity(config.entity.labels).values())
     if labels and config.decoding.bias != TUNED:  # Else the corpus says which there are.
         bias_of(config.decoding.bias, labels)
+
+
+def check_pretraining(config: DictConfig) -> None:
+    """Raise what pretrain.py would meet after its imports.
+
+    Raises:
+        MulticlinError: A setting, the texts, an encoder to begin with or the folder of the run.
+    """
+    if is_finished(config):
+        return
+    check_run(config)
+    check_precision(config.trainer.precision)
+    for key, usual in NOT_PRETRAINED.items():
+        if (value := OmegaConf.select(config, key)) != usual:
+            raise ConfigError(f"{key}={value} is a setting of train.py: a pretraining has none")
+    masking_of(config)
+    windowing_of(config)
+    unlabelled_of(config).check()
+    splitting_of_texts(config)
+    monitor = config.callbacks.get("checkpoint", {}).get("monitor")
+    if monitor is not None and monitor not in FIGURES:
+        raise ConfigError(
+            f"callbacks.checkpoint.monitor={monitor} is no figure of a pretraining; say "
+            "callbacks.checkpoint.monitor=val/loss callbacks.checkpoint.mode=min"
+        )
+    fields: Mapping[str, Any] = OmegaConf.to_container(config.model.config)  # type: ignore[assignment]
+    if config.model.encoder is not None:
+        check_directory(config.model.encoder)
+        fields = {**described(Path(config.model.encoder)), **fields}
+    if {"model_type", "max_position_embeddings"} <= fields.keys():
+        check_window(config.window.size, SimpleNamespace(**{"pad_token_id": 0, **fields}))
+
+
+def described(encoder: Path) -> dict[str, Any]:
+    """What an encoder's folder says of it; nothing where it cannot be read, which is told later."""
+    with suppress(CorpusError, ValueError):
+        found = json.loads(read_text(encoder / "config.json"))
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
+def is_finished(config: DictConfig) -> bool:
+    """Whether `ckpt_path=auto` will find that nothing is to be done: nothing will be opened."""
+    check_folder_stays(config)
+    return config.ckpt_path == "auto" and result_of(Path(config.run_dir)) is not None
+
+
+def check_run(config: DictConfig) -> None:
+    """Raise `MulticlinError` where the folder or the steps of a run cannot be as configured."""
+    folder = Path(config.run_dir)
+    Step.of(config)
+    if config.ckpt_path is None:
+        if not (folder / IN_USE).exists():  # By whom is told where it is claimed.
+            check_folder(config, folder)
+    elif config.ckpt_path not in {"auto", "last"}:
+        check_there(Path(config.ckpt_path))
 
 
 def check_prediction(config: DictConfig) -> None:
@@ -231,11 +301,40 @@ def augmentation_of(config: DictConfig) -> Augmentation:
     return Augmentation(**config.augmentation)
 
 
+def unlabelled_of(config: DictConfig) -> UnlabelledTexts:
+    """The texts of a pretraining; nothing is read yet."""
+    inputs, exclude = (tuple(map(Path, _listed(config[key]))) for key in ("input", "exclude"))
+    return UnlabelledTexts(inputs, exclude, tuple(_listed(config.exclude_splits)))
+
+
+def masking_of(config: DictConfig) -> Masking:
+    """How a pretraining masks tokens."""
+    return Masking(**OmegaConf.to_container(config.masking))  # type: ignore[arg-type]
+
+
+def windowing_of(config: DictConfig, specials: int = 2) -> Windowing:
+    """How a pretraining cuts texts."""
+    return Windowing(config.window.size, config.window.overlap, specials)
+
+
+def splitting_of_texts(config: DictConfig) -> Splitting:
+    """How a pretraining holds documents out: a share of the cases of every language."""
+    chosen = config.data.validation
+    if not 0 <= chosen.share < 1:
+        raise ConfigError(f"data.validation.share={chosen.share} must be from 0 to below 1")
+    return Splitting(chosen.share, chosen.seed, "all")
+
+
 def output_of(config: DictConfig) -> Output:
     """The files of a prediction, which do not stand there yet."""
     formats = (config.formats,) if isinstance(config.formats, str) else tuple(config.formats)
     keep = config.report.documents if config.report else 0
     return Output(Path(config.output), formats, config.overwrite, keep, Path(config.input))
+
+
+def _listed(value: Any) -> list[str]:  # noqa: ANN401 - a config's value
+    """One or several."""
+    return [str(one) for one in value] if OmegaConf.is_config(value) else [str(value)]
 
 
 def _plain(value: Any) -> str | Sequence[str] | None:  # noqa: ANN401 - a config's value

@@ -24,12 +24,12 @@ from multiclin.bundle import Model
 from multiclin.callbacks import PredictionWriter
 from multiclin.corpus import as_name
 from multiclin.corpus.texts import Texts
-from multiclin.datamodule import Loading
 from multiclin.ensemble import load_members
 from multiclin.errors import ConfigError, CorpusError, OutOfMemoryError
 from multiclin.faults import first_line, is_out_of_memory
 from multiclin.files import claimed, read_text
 from multiclin.fingerprint import fingerprint
+from multiclin.loading import Loading
 from multiclin.members import members_of
 from multiclin.module import NerModule
 from multiclin.opening import output_of

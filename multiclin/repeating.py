@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin.analysis.folders import aside
-from multiclin.continuing import is_sweep
+from multiclin.continuing import is_sweep, result_of
 from multiclin.errors import ConfigError
 from multiclin.steps import Step
 from multiclin.tables import flat_rows
@@ -41,7 +41,7 @@ def nothing_to_do(config: DictConfig) -> bool:
         return False
     check_folder_stays(config)
     settle(config)
-    if not (Path(config.run_dir) / "model").exists():
+    if result_of(Path(config.run_dir)) is None:
         return False
     log.info("%s holds the finished run: nothing to do", config.run_dir)
     return True

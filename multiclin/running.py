@@ -89,7 +89,7 @@ class Progress(TQDMProgressBar):
         super().on_train_epoch_end(trainer, pl_module)
         self.train_progress_bar.clear()
         scores = trainer.progress_bar_metrics.items()
-        said = "  ".join(f"{name} {float(value):.4f}" for name, value in sorted(scores))
+        said = "  ".join(f"{name} {figure(float(value))}" for name, value in sorted(scores))
         seconds = time.monotonic() - self._began
         log.info("%s  %s  %.0f s", self._epoch(trainer), said, seconds)
 
@@ -103,6 +103,11 @@ class Progress(TQDMProgressBar):
     def _epoch(trainer: pl.Trainer) -> str:
         last = trainer.max_epochs or -1
         return f"epoch {trainer.current_epoch + 1}" + (f" of {last}" if last > 0 else "")
+
+
+def figure(value: float) -> str:
+    """A figure of a line of the log: `0.4371`, `28,113`."""
+    return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.0f}"
 
 
 def _fleeting(bar: Tqdm) -> Tqdm:

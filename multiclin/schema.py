@@ -268,6 +268,63 @@ class Train:
 
 
 @dataclass
+class Masks:
+    """Which tokens a language model has to find."""
+
+    whole_words: bool = MISSING
+    share: float = MISSING
+    mask: float = MISSING
+    random: float = MISSING
+    stop: float = MISSING
+    longest: int = MISSING
+
+
+@dataclass
+class HeldOut:
+    """Which texts of a pretraining validate."""
+
+    share: float = MISSING
+    seed: int = MISSING
+
+
+@dataclass
+class TextData:
+    """Validation and batches of a pretraining."""
+
+    validation: HeldOut = MISSING
+    batch_size: int = MISSING
+    effective_batch_size: int | None = MISSING
+    evaluation_batch_size: int = MISSING
+    workers: int | None = MISSING
+    cache: str = MISSING
+
+
+@dataclass
+class Pretrain:
+    """`conf/pretrain.yaml`."""
+
+    input: Any = MISSING
+    exclude: Any = MISSING
+    exclude_splits: Any = MISSING
+    masking: Masks = MISSING
+    data: TextData = MISSING
+    model: Encoder = MISSING
+    optim: Optim = MISSING
+    trainer: Any = MISSING
+    callbacks: Any = MISSING
+    logger: Any = MISSING
+    seed: int = MISSING
+    ckpt_path: str | None = MISSING
+    window: Window = MISSING
+    report: bool = MISSING
+    privacy: Privacy = MISSING
+    name: str = MISSING
+    run_dir: str = MISSING
+    run_name: str = MISSING
+    run_group: str = MISSING
+
+
+@dataclass
 class Predict:
     """`conf/predict.yaml`."""
 
@@ -289,10 +346,10 @@ class Predict:
 
 
 def register() -> None:
-    """Make the schemas known to Hydra as `train_schema` and `predict_schema`."""
+    """Make the schemas known to Hydra as `train_schema` and so on."""
     store = ConfigStore.instance()
-    store.store("train_schema", Train, replace=True)
-    store.store("predict_schema", Predict, replace=True)
+    for schema in (Train, Pretrain, Predict):
+        store.store(f"{schema.__name__.lower()}_schema", schema, replace=True)
 
 
 def labels_by_entity(labels: object) -> dict[str, str]:

@@ -9,10 +9,8 @@ look at the test set.
 
 from __future__ import annotations
 
-import gc
 import logging
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
@@ -20,8 +18,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
-import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from multiclin import __version__
@@ -31,40 +27,22 @@ from multiclin.analysis.runs import save, save_lexicon
 from multiclin.assembly import make_module, open_data
 from multiclin.bundle import save_bundle
 from multiclin.ceiling import Ceiling
-from multiclin.continuing import (
-    check_corpus,
-    check_folder,
-    find_checkpoint,
-    keep_config,
-    run_folder,
-    stop_explained,
-)
+from multiclin.continuing import check_corpus, stop_explained
 from multiclin.corpus.splits import describe_overlaps, save_split
-from multiclin.datamodule import Loading, NerDataModule
-from multiclin.faults import is_out_of_memory
-from multiclin.files import claimed, read_text
+from multiclin.datamodule import NerDataModule
+from multiclin.files import read_text
+from multiclin.fitting import as_said, fitted, fitting_trainer, take_best
 from multiclin.forgetting import TESTS, before_and_after, tested, tested_before
 from multiclin.module import NerModule, Scored
 from multiclin.opening import open_corpus
 from multiclin.output import write_json, write_predictions
-from multiclin.processes import (
-    is_first_process,
-    processes_ended,
-    processes_watched,
-    quiet_other_processes,
-)
-from multiclin.repeating import nothing_to_do
+from multiclin.processes import processes_watched
 from multiclin.report import ceiling_table, model_card, score_table
-from multiclin.running import (
-    make_trainer,
-    own_device,
-)
-from multiclin.saving import Saving
+from multiclin.running import own_device
 from multiclin.schema import TUNED
-from multiclin.steps import Step, shrink
+from multiclin.steps import Step
 from multiclin.stopping import Stop
 from multiclin.tables import as_text
-from multiclin.tracking import make_loggers
 from multiclin.tuning import tune, tuned, tuning_table
 
 if TYPE_CHECKING:
@@ -83,35 +61,7 @@ def train(config: DictConfig) -> float | None:
     Raises:
         MulticlinError: The corpus, a setting, a checkpoint or a place for output is wrong.
     """
-    quiet_other_processes()
-    if nothing_to_do(config):
-        return None
-    goes_on = config.ckpt_path == "auto" or config.hpo is not None  # by the same command
-    while True:
-        with processes_ended(), Stop(goes_on) as stop:
-            try:
-                return train_once(config, stop)
-            except RuntimeError as error:
-                if not is_out_of_memory(error):
-                    raise
-                log.warning("%s", shrink(config, error))
-                # Of this try.
-                shutil.rmtree(Path(config.run_dir) / "checkpoints", ignore_errors=True)
-        # Outside the handler: the exception held on to all that was in memory.
-        gc.collect()
-        torch.cuda.empty_cache()
-
-
-def train_once(config: DictConfig, stop: Stop) -> float | None:
-    """Train with the batch as it is configured, unless a signal asks it to stop."""
-    resumed = find_checkpoint(config)
-    folder = run_folder(config, resumed)
-    with claimed(folder) if is_first_process() else nullcontext():
-        check_folder(config, folder)
-        keep_config(config, folder)
-        config.run_dir = str(folder)
-        config.ckpt_path = str(resumed) if resumed else None
-        return fit_and_score(config, stop)
+    return fitted(config, fit_and_score)
 
 
 def fit_and_score(config: DictConfig, stop: Stop) -> float | None:
@@ -166,40 +116,9 @@ def trainer_of(
     config: DictConfig, search: Pruning | None, stop: Stop, *, validated: bool
 ) -> pl.Trainer:
     """The Trainer with its callbacks and loggers, which know the whole config."""
-    changes: dict[str, Any] = {}
-    if config.hpo is not None:
-        changes |= own_device(config.trainer, config.hpo.slot)
-    nodes = {role: node for role, node in config.callbacks.items() if node is not None}
-    if not validated:
-        log.info("no validation documents: best.ckpt is that of the last epoch")
-        nodes.pop("early_stopping", None)
-        if "checkpoint" in nodes:
-            nodes["checkpoint"].monitor = None
-        changes["limit_val_batches"] = 0  # else an F1 of 0 would be logged
-    callbacks = [instantiate(node) for node in nodes.values()]
-    if search:
-        callbacks.append(search)
-    for saving in (one for one in callbacks if isinstance(one, Saving)):
-        saving.stop = stop
-    loggers = make_loggers(node for node in (config.logger or {}).values() if node is not None)
-    workers = Loading(workers=config.data.workers).worker_processes
-    trainer = make_trainer(config.trainer, callbacks, loggers, workers=workers, **changes)
-    step = Step.of(config, trainer.world_size)
-    trainer.accumulate_grad_batches = step.accumulated
-    log.info("%s", step)
-    for logger in trainer.loggers:
-        logger.log_hyperparams(shown(config))
-    return trainer
-
-
-def shown(config: DictConfig) -> dict[str, Any]:
-    """The config as trackers get it: resolved, without the password of a database."""
-    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    if plain["hpo"] and plain["hpo"]["storage"]:
-        from multiclin.hpo.storage import without_password
-
-        plain["hpo"]["storage"] = without_password(plain["hpo"]["storage"])
-    return plain
+    own = own_device(config.trainer, config.hpo.slot) if config.hpo is not None else {}
+    more = [search] if search else []
+    return fitting_trainer(config, stop, validated=validated, more=more, **own)
 
 
 def finish(
@@ -212,6 +131,7 @@ def finish(
     """Score the best checkpoint, and write all that a run leaves; some figures are known."""
     folder = Path(config.run_dir)
     take_best(trainer, module)
+    merge_low_rank(module)
     metrics: dict[str, Any] = dict(known)
     if config.decoding.bias == TUNED and data.split["validation"]:
         tune_bias(trainer, module, data)
@@ -251,7 +171,7 @@ def finish(
         log.info("scores\n%s", score_table(scored))
         if data.replayed["test"]:
             log.info("before and after the training\n%s", before_and_after(metrics))
-        shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+        shown = as_said(folder)
         log.info("the run lies in %s (report.html, metrics.json, predictions/, model/)", shown)
         log.info("to use it: python predict.py ckpt=%s input=DIR output=DIR", shown)
     monitor = getattr(trainer.checkpoint_callback, "monitor", None)
@@ -285,12 +205,8 @@ def keep(folder: Path, data: NerDataModule, scored: Mapping[str, Sequence[Scored
     save_lexicon(folder, lexicon_of(map(data.store.document, data.split["train"])))
 
 
-def take_best(trainer: pl.Trainer, module: NerModule) -> None:
-    """Put the weights of the best checkpoint into the module, LoRA's updates into its matrices."""
-    best = getattr(trainer.checkpoint_callback, "best_model_path", "")
-    if best:
-        state = torch.load(best, map_location="cpu", weights_only=True, mmap=True)
-        module.load_state_dict(state["state_dict"])
+def merge_low_rank(module: NerModule) -> None:
+    """Put LoRA's updates into the matrices that they belong to."""
     if lora := module.model.about.get("lora"):
         merge(module.tagger.encoder, lora["alpha"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from multiclin.corpus.source import Corpus
+from multiclin.corpus.source import Source
 from multiclin.encoder import Subwords
 from multiclin.files import alone, atomic_folder, read_text
 from multiclin.splitting import Splitting, share_out
@@ -14,7 +14,7 @@ from multiclin.store import entry_of, store_name
 log = logging.getLogger(__name__)
 
 
-def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> Subwords:
+def vocabulary(corpus: Source, splitting: Splitting, size: int, cache: Path) -> Subwords:
     """Subwords learned from the training texts; read from the cache where they were before."""
     parts = {
         "corpus": corpus.digest,
@@ -31,7 +31,7 @@ def vocabulary(corpus: Corpus, splitting: Splitting, size: int, cache: Path) -> 
     return Subwords.load(folder)
 
 
-def learn(corpus: Corpus, splitting: Splitting, size: int, folder: Path) -> None:
+def learn(corpus: Source, splitting: Splitting, size: int, folder: Path) -> None:
     """Learn subwords from the training texts into a new folder."""
     with atomic_folder(folder) as building:
         entries = [entry_of(role, document) for role, document in corpus.documents()]

@@ -139,7 +139,7 @@ def test_each_kind_has_its_share(nobody: Store, subwords: Subwords) -> None:
 def test_special_tokens_of_a_tokenizer(name: str, unknown: int | None, special: set[int]) -> None:
     subwords = toys.TOKENIZERS[name]()
     assert subwords.unknown == unknown
-    assert set(range(len(subwords))) - set(subwords.ordinary().tolist()) == special
+    assert set(range(len(subwords))) - set(subwords.ordinary.tolist()) == special
 
 
 def test_where_a_tokenizer_has_no_unknown_token_its_mask_stands_for_it() -> None:

@@ -28,6 +28,7 @@ from multiclin.targets import EXECUTION_WHITELIST
 
 COMMANDS = {
     "train": ["data.root=corpus"],
+    "pretrain": ["input=texts"],
     "predict": ["ckpt=model", "input=texts", "output=out"],
     "evaluate": ["gold=gold.tsv", "pred=pred.tsv"],
 }

@@ -17,9 +17,10 @@ from multiclin.augmentation import Augmentation
 from multiclin.batch import Batch
 from multiclin.corpus.replay import ReplayedCorpus
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule
+from multiclin.datamodule import NerDataModule
 from multiclin.document import Document
 from multiclin.errors import CheckpointError, ConfigError, CorpusError
+from multiclin.loading import Loading
 from multiclin.mixture import Sampling
 from multiclin.splitting import Splitting
 from multiclin.store import Store

@@ -15,9 +15,10 @@ from torch.optim import AdamW, Optimizer
 
 from multiclin.batch import Batch
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule
+from multiclin.datamodule import NerDataModule
 from multiclin.divergence import Divergence
 from multiclin.errors import ConfigError, DivergedError
+from multiclin.loading import Loading
 from multiclin.module import NerModule
 from multiclin.optimization import linear_schedule
 from multiclin.splitting import Splitting

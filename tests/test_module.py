@@ -22,8 +22,9 @@ from multiclin.callbacks import PredictionWriter
 from multiclin.corpus.source import Corpus
 from multiclin.corpus.texts import Texts
 from multiclin.corpus.tsv import Row, read_rows, rows_from_documents
-from multiclin.datamodule import Loading, NerDataModule
+from multiclin.datamodule import NerDataModule
 from multiclin.document import Document, Span
+from multiclin.loading import Loading
 from multiclin.module import NerModule
 from multiclin.optimization import linear_schedule
 from multiclin.output import Output, write_predictions

@@ -74,6 +74,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).mkdir()
         said = {"recipe": {"labels": [name.upper()], "scheme": "bio"}}
         (folder / name / "multiclin.json").write_text(json.dumps(said))
+    (folder / "pretrained" / "encoder").mkdir(parents=True)
+    (folder / "encoder").mkdir()
+    roberta = {"model_type": "roberta", "max_position_embeddings": 514, "pad_token_id": 1}
+    (folder / "encoder" / "config.json").write_text(json.dumps(roberta))
     (folder / "texts").mkdir()
     (folder / "texts" / "one.txt").write_text("Tos seca.")
     (folder / "done").mkdir()
@@ -81,6 +85,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+PRETRAIN = ["pretrain", "input=texts", "model=tiny", "hydra.run.dir=new"]
 PREDICT = ["predict", "ckpt=run", "input=texts", "output=new"]
 TRAIN = ["train", "data.root=corpus", "model=tiny", "hydra.run.dir=new"]
 
@@ -107,6 +112,22 @@ REFUSED: list[tuple[list[str], str]] = [
     ([*TRAIN, "ckpt_path=nowhere"], "nowhere is not there"),
     ([*TRAIN, "model.encoder=./nowhere"], "there is no such directory"),
     ([*TRAIN, "hydra.run.dir=run"], "run holds a finished run"),
+    ([*PRETRAIN, "input=nowhere"], "nowhere: no such file or folder"),
+    ([*PRETRAIN, "input=[texts,done]"], "done: no .txt file here or in any folder below"),
+    ([*PRETRAIN, "exclude=[nowhere]"], "nowhere: no such file or folder"),
+    ([*PRETRAIN, "masking=word"], "did you mean masking=words?"),
+    ([*PRETRAIN, "masking.share=2"], "masking.share=2.0 must be above 0 and at most 1"),
+    ([*PRETRAIN, "window.size=9000"], "longer than the 8192 positions of this encoder"),
+    (
+        ["pretrain", "input=texts", "window.size=600", "model.encoder=encoder"],
+        "longer than the 512 positions",
+    ),
+    ([*PRETRAIN, "optim.layer_decay=0.9"], "layer_decay=0.9 is a setting of train.py"),
+    ([*PRETRAIN, "window.overlap=510"], "window.overlap=510 must be at least 0 and smaller"),
+    ([*PRETRAIN, "data.validation.share=1"], "data.validation.share=1.0 must be from 0"),
+    ([*PRETRAIN, "callbacks=early_stopping"], "val/strict_f1 is no figure of a pretraining"),
+    ([*PRETRAIN, "model.encoder=./nowhere"], "there is no such directory"),
+    ([*PRETRAIN, "hydra.run.dir=pretrained"], "pretrained/encoder to go on from its weights"),
     ([*PREDICT, "ckpt=nowhere"], "nowhere does not exist"),
     ([*PREDICT, "ckpt=[]"], "give a checkpoint"),
     ([*PREDICT, "ckpt=[run,nowhere]"], "nowhere does not exist"),
@@ -137,7 +158,10 @@ def test_help_and_scores_need_nothing_heavy(place: Path) -> None:
     gold = next(place.rglob("MultiClinNER-es-test-disease/tsv/*.tsv"))
     commands = [
         ["--help"],
-        *([*task, "--help"] for task in (["train"], ["predict"], ["evaluate"], ["corpus"])),
+        *(
+            [*task, "--help"]
+            for task in (["train"], ["pretrain"], ["predict"], ["evaluate"], ["corpus"])
+        ),
         *(["corpus", tool, "--help"] for tool in ("check", "consolidate", "download", "stats")),
         ["report", "--help"],
         ["ensemble", "select", "--help"],

@@ -24,9 +24,10 @@ from multiclin.augmentation import Augmentation
 from multiclin.averaging import ExponentialAverage, TailAverage
 from multiclin.bundle import Recipe, new_model
 from multiclin.corpus.source import Corpus
-from multiclin.datamodule import Loading, NerDataModule
+from multiclin.datamodule import NerDataModule
 from multiclin.encoder import scratch_config
 from multiclin.errors import CheckpointError, ConfigError, OutputError
+from multiclin.loading import Loading
 from multiclin.module import NerModule
 from multiclin.optimization import linear_schedule
 from multiclin.saving import Saving, generators, restore_generators

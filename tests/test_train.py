@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from omegaconf import OmegaConf
 
-from multiclin.train import shown
+from multiclin.fitting import shown
 
 
 def test_trackers_do_not_see_the_password_of_a_database() -> None:

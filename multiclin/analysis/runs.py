@@ -183,7 +183,7 @@ def open_run(run: str | Path, split: str | None = None, native: Path | None = No
         read_lexicon(run),
         native_names(native, gold) if native else None,
         _json(run / "metrics.json"),
-        _history(run),
+        history(run),
         _json(run / "model" / "multiclin.json").get("about", {}),
     )
 
@@ -212,7 +212,7 @@ def _json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _history(run: Path) -> list[dict[str, float]]:
+def history(run: Path) -> list[dict[str, float]]:
     """What the CSV logger kept of the training, without its empty cells.
 
     A run that was cut off has a file for each session; what a later one repeated is its own.

@@ -14,6 +14,7 @@ from functools import cached_property
 from heapq import merge
 from itertools import groupby
 from pathlib import Path
+from typing import Protocol
 
 from multiclin.corpus import ReadReport
 from multiclin.corpus.brat import POLICIES
@@ -40,6 +41,23 @@ ROLES: Mapping[str, Sequence[str]] = {
 
 SHOWN = 3
 """Changed files that a message names."""
+
+
+class Source(Protocol):
+    """Documents in an order that their files decide alone."""
+
+    @property
+    def digest(self) -> str:
+        """A hash over all that is used of them."""
+
+    def documents(self) -> Iterator[tuple[str, Document]]:
+        """Role and document."""
+
+    def settled_documents(self) -> Iterator[tuple[str, Document]]:
+        """The same; raises `CorpusError` at the end where the files have changed meanwhile."""
+
+    def overview(self) -> str:
+        """A table of what was read."""
 
 
 @dataclass(frozen=True)

@@ -265,11 +265,17 @@ def overlapping_texts(splits: Mapping[str, Iterable[tuple[str, str]]]) -> list[O
     places: dict[bytes, set[tuple[str, str]]] = defaultdict(set)
     for split, documents in splits.items():
         for id, text in documents:
-            if folded := " ".join(text.casefold().split()):
-                places[_digest(folded, 16)].add((split, id))
+            if key := text_key(text):
+                places[key].add((split, id))
     return sorted(
         tuple(sorted(found)) for found in places.values() if len({split for split, _ in found}) > 1
     )
+
+
+def text_key(text: str) -> bytes:
+    """What texts have in common that differ in white space and case alone; empty for no text."""
+    folded = " ".join(text.casefold().split())
+    return _digest(folded, 16) if folded else b""
 
 
 def describe_overlaps(overlaps: Sequence[Overlap], shown: int = 10) -> str:

@@ -221,7 +221,7 @@ class Texts:
             yield from self._lines(number)
             return
         for at, place in enumerate(self._places[first : first + PORTION], first):
-            yield at, _read(_id(place, self._alike), _file(self.path, place))
+            yield at, read_file(_id(place, self._alike), _file(self.path, place))
 
     def _count_lines(self) -> array[int]:
         """Where each portion begins, byte and line in turn; counts the documents."""
@@ -249,7 +249,8 @@ class Texts:
                 yield number, _wrong_name(document.id, self.path) or document
 
 
-def _read(id: str, file: Path) -> Document | Problem:
+def read_file(id: str, file: Path) -> Document | Problem:
+    """The text of a file as a document, or what is wrong with it."""
     try:
         text = read_text(file)
         if len(text) > LONGEST:

@@ -315,7 +315,7 @@ def _from_checkpoint(path: Path) -> Model:
     checkpoint = read_checkpoint(path)
     with _explained(f"ckpt={path} is a broken checkpoint"):
         facts, weights = checkpoint[KEY], checkpoint["state_dict"]
-        if lora := facts["about"].get("lora"):
+        if lora := facts.get("about", {}).get("lora"):
             weights = merged(weights, lora["alpha"])
         model = _from_facts(facts, Subwords(facts["tokenizer"]), path, weights)
         model.tagger.load_state_dict(

@@ -157,6 +157,12 @@ class Window:
 
     size: int = MISSING
     overlap: int = MISSING
+
+
+@dataclass
+class TaggedWindow(Window):
+    """Windows with tags; `context` of their tokens at each end have none."""
+
     context: int = MISSING
 
 
@@ -253,7 +259,7 @@ class Train:
     languages: Any = MISSING
     ckpt_path: str | None = MISSING
     weights: str | None = MISSING
-    window: Window = MISSING
+    window: TaggedWindow = MISSING
     tagging: Tags = MISSING
     augmentation: Augmentation = MISSING
     decoding: Decoding = MISSING

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib.util import find_spec
 
 import pytest
-from hydra.core.hydra_config import HydraConfig
 
 from multiclin.errors import ConfigError
 from multiclin.limits import LIMITS, check_recipe
 from tests.test_conf import composed
-
-
-@pytest.fixture(autouse=True)
-def _forgotten() -> Iterator[None]:
-    """Let no later test think that it runs inside a command of Hydra."""
-    yield
-    HydraConfig.instance().cfg = None
 
 
 @pytest.mark.parametrize(

@@ -313,6 +313,11 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
 
 def _from_checkpoint(path: Path) -> Model:
     checkpoint = read_checkpoint(path)
+    if checkpoint[KEY].get("kind") == PRETRAINING:
+        raise CheckpointError(
+            f"{path} is of a pretraining and finds no mentions; train with the encoder that it "
+            "left: python train.py model.encoder=outputs/pretrain/.../encoder"
+        )
     with _explained(f"ckpt={path} is a broken checkpoint"):
         facts, weights = checkpoint[KEY], checkpoint["state_dict"]
         if lora := facts.get("about", {}).get("lora"):
@@ -339,11 +344,6 @@ def _explained(what: str) -> Iterator[None]:
 def _from_facts(
     facts: Mapping[str, Any], subwords: Subwords, path: Path, weights: Mapping[str, Tensor]
 ) -> Model:
-    if facts.get("kind") == PRETRAINING:
-        raise CheckpointError(
-            f"{path} is of a pretraining and finds no mentions; train with the encoder that it "
-            "left: python train.py model.encoder=outputs/pretrain/.../encoder"
-        )
     if facts.get("format") != FORMAT:
         raise CheckpointError(
             f"ckpt={path} has format {facts.get('format')}, this version reads {FORMAT}; "

@@ -191,7 +191,7 @@ def masks_of(seed: int, epoch: int, window: int) -> Generator:
 
     Args:
         seed: Of the run.
-        epoch: From 1 on; 0 is validation, whose masks are always the same.
+        epoch: From 0 on; validation has always that of 0.
         window: Its number.
     """
     return np.random.default_rng([seed, epoch, window])

@@ -37,9 +37,6 @@ class MaskedWindows(TrainingWindows):
         windowing: How they are cut.
         masker: Masks windows.
         seed: Seed of the masks.
-
-    Attributes:
-        epoch: From 1 on; 0 is validation.
     """
 
     def __init__(
@@ -52,26 +49,18 @@ class MaskedWindows(TrainingWindows):
         seed: int,
     ) -> None:
         super().__init__(store, documents, windowing)
-        self.windowing, self.masker, self.seed, self.epoch = windowing, masker, seed, 0
+        self.windowing, self.masker, self.seed = windowing, masker, seed
 
-    def __getitem__(self, row: int) -> Piece:
-        ids, words, placed = super().__getitem__(row)
+    def drawn(self, row: int, moment: tuple[int, int]) -> Piece:
+        """A window as it is masked in an epoch."""
+        ids, words, placed = self[row]
         assert words is not None
-        read, labels = self.masker(ids, words[0], masks_of(self.seed, self.epoch, row))
+        read, labels = self.masker(ids, words[0], masks_of(self.seed, moment[0], row))
         return Piece(read, labels[None], placed)
-
-    def __getitems__(self, share: Share) -> tuple[list[Piece], float]:
-        """The windows of a share, masked for its epoch, and the weight of their mean loss."""
-        self.epoch = share.moment[0] + 1
-        return super().__getitems__(share)
 
 
 class HeldOutWindows(MaskedWindows):
-    """Windows to validate on, always with the same masks."""
-
-    def __getitems__(self, share: Share) -> tuple[list[Piece], float]:
-        """The windows of a batch."""
-        return [self[row] for row in share], 1.0
+    """Windows to validate on, always with the masks of epoch 0."""
 
     def batches(self, size: int, rank: int, world: int) -> list[Share]:
         """The batches of a process: windows of like length, up to `size` full ones' tokens."""

@@ -209,4 +209,5 @@ def whole_parts(parts: Sequence[float], offset: float) -> list[int]:
         ([1, 2, 2], [2, 1, 2])
     """
     sums = np.round(np.cumsum([0.0, *parts]), 6)  # What should be whole is.
-    return list(map(int, np.diff(np.floor(sums + offset))))
+    whole = np.floor(sums)  # Apart, as an offset just below 1 would be rounded up by a large sum.
+    return list(map(int, np.diff(whole + (sums - whole + offset >= 1))))

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from multiclin.errors import ConfigError
@@ -105,6 +105,7 @@ def test_windows_of_a_group_come_equally_often_but_for_one(
 
 
 @given(st.lists(st.floats(0, 1e4), max_size=9), st.floats(0, 1, exclude_max=True))
+@example([1.0], math.nextafter(1, 0))
 def test_numbers_are_rounded_up_or_down_and_their_sum_stays(
     some: list[float], offset: float
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
@@ -15,7 +16,7 @@ from multiclin.yaml_files import read_yaml
 
 CURVES = {
     "loss, nats per masked token": {"train/loss": BLUE, "val/loss": ORANGE},
-    "share of the masked tokens that is found": {"val/accuracy": ORANGE},
+    "share of masked tokens found": {"val/accuracy": ORANGE},
 }
 """What is drawn: figures with the keys of their lines."""
 
@@ -40,7 +41,7 @@ def report_pretraining(run: Path, overview: str) -> Path:
     sections = [
         Section("Losses", about, figures, "several"),
         Section("Texts", "What was read.", body=f"<pre>{escape(overview)}</pre>"),
-        Section("Scores", "Of the best checkpoint.", body=f"<pre>{escape(_scores(run))}</pre>"),
+        Section("Scores", "Of the best checkpoint.", body=as_html(_scores(run))),
         Section("Settings", "", body=as_html([["setting", "value"], *settings])),
     ]
     path = run / "report.html"
@@ -66,5 +67,6 @@ def _curves(lines: Sequence[dict[str, float]], title: str, keys: dict[str, str])
     return figure.update_layout(xaxis={"title": "step"}, yaxis={"title": title}, showlegend=True)
 
 
-def _scores(run: Path) -> str:
-    return read_text(run / "metrics.json")
+def _scores(run: Path) -> list[list[str]]:
+    scores: dict[str, float] = json.loads(read_text(run / "metrics.json"))
+    return [["score", "value"], *([name, f"{value:,.6g}"] for name, value in scores.items())]
